@@ -1,0 +1,124 @@
+//! The serialised form: `{"version": 1, "schedule": {"type": "cos", "start": 0.0, "end": 2.0}}`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Body, Ends, MAX_DEPTH, Part, Schedule, Shape, holds_a_function};
+use crate::error::{Result, value_error};
+
+/// The version this crate writes, and the only one it reads.
+const VERSION: u32 = 1;
+
+/// Brackets a document of the deepest schedule opens: two a level, the frame, and lists of ends.
+const MAX_BRACKETS: usize = 2 * MAX_DEPTH + 4;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    schedule: Node,
+}
+
+/// One schedule; the field names are those of the Python calls that make it.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+enum Node {
+    Lin { start: Ends, end: Ends },
+    Cos { start: Ends, end: Ends },
+    No { start: Ends, end: Ends },
+    Exp { start: Ends, end: Ends },
+    Poly { start: Ends, end: Ends, power: f64 },
+    Combine { pcts: Vec<f64>, scheds: Vec<Node> },
+}
+
+impl Schedule {
+    /// The schedule as JSON that [`Schedule::from_json`] reads back to an equal one.
+    pub fn to_json(&self) -> Result<String> {
+        let document = Document { version: VERSION, schedule: self.to_node("scheds")? };
+        serde_json::to_string(&document)
+            .map_err(|error| value_error!("the schedule cannot be written as JSON: {error}"))
+    }
+
+    /// Read what [`Schedule::to_json`] wrote; anything else is an error.
+    pub fn from_json(text: &str) -> Result<Self> {
+        check_brackets(text)?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        deserializer.disable_recursion_limit();
+        let document = Document::deserialize(&mut deserializer)
+            .and_then(|document| deserializer.end().map(|()| document))
+            .map_err(|error| value_error!("`text` must be the JSON of a schedule: {error}"))?;
+        if document.version != VERSION {
+            return Err(value_error!(
+                "`text` must be a schedule of version {VERSION}, got version {}",
+                document.version
+            ));
+        }
+        Self::from_node(document.schedule)
+    }
+
+    fn to_node(&self, path: &str) -> Result<Node> {
+        Ok(match &*self.0 {
+            Body::Simple(simple) => {
+                let (start, end) = (simple.start.clone(), simple.end.clone());
+                match simple.shape {
+                    Shape::Lin => Node::Lin { start, end },
+                    Shape::Cos => Node::Cos { start, end },
+                    Shape::No => Node::No { start, end },
+                    Shape::Exp => Node::Exp { start, end },
+                    Shape::Poly { power } => Node::Poly { start, end, power },
+                }
+            }
+            Body::Combined(combined) => {
+                let scheds = combined.parts.iter().enumerate().map(|(i, part)| {
+                    let path = format!("{path}[{i}]");
+                    match part {
+                        Part::Schedule(schedule) => schedule.to_node(&format!("{path}.scheds")),
+                        Part::Custom(custom) => Err(holds_a_function(
+                            "to_json",
+                            &format!("{path} = {}", custom.describe()),
+                        )),
+                    }
+                });
+                Node::Combine {
+                    pcts: combined.pcts.clone(),
+                    scheds: scheds.collect::<Result<_>>()?,
+                }
+            }
+        })
+    }
+
+    fn from_node(node: Node) -> Result<Self> {
+        match node {
+            Node::Lin { start, end } => Self::simple(Shape::Lin, start, end),
+            Node::Cos { start, end } => Self::simple(Shape::Cos, start, end),
+            Node::No { start, end } => Self::simple(Shape::No, start, end),
+            Node::Exp { start, end } => Self::simple(Shape::Exp, start, end),
+            Node::Poly { start, end, power } => Self::simple(Shape::Poly { power }, start, end),
+            Node::Combine { pcts, scheds } => {
+                let parts =
+                    scheds.into_iter().map(|node| Self::from_node(node).map(Part::Schedule));
+                Self::combine(pcts, parts.collect::<Result<_>>()?)
+            }
+        }
+    }
+}
+
+/// Refuse nesting no schedule has before the recursive parser meets it.
+fn check_brackets(text: &str) -> Result<()> {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_BRACKETS {
+            return Err(value_error!("`text` must not nest schedules more than {MAX_DEPTH} deep"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,421 @@
+//! Schedules as values: a hyper-parameter as a function of `pos`, the share of training done.
+
+mod ends;
+mod evaluate;
+mod json;
+mod kernel;
+mod place;
+
+use std::any::Any;
+use std::fmt;
+use std::hash::Hasher;
+use std::sync::Arc;
+
+pub use ends::Ends;
+use ends::common_groups;
+use kernel::Kernel;
+use place::Span;
+
+use crate::error::{Error, Result, value_error};
+use crate::math::{self, Factor};
+
+/// The most phases inside phases (rule 9).
+pub const MAX_DEPTH: usize = 64;
+
+/// How far the sum of `pcts` may be off 1 (rule 2).
+const SUM_TOLERANCE: f64 = 1e-6;
+
+/// The form of a simple schedule between its two ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Shape {
+    /// `q start + p end`.
+    Lin,
+    /// `sin^2(pi q / 2) start + sin^2(pi p / 2) end`.
+    Cos,
+    /// `start`.
+    No,
+    /// `start (end / start)^p`.
+    Exp,
+    /// `start + (end - start) p^power`.
+    Poly {
+        /// Above 0.
+        power: f64,
+    },
+}
+
+/// A function from outside this crate that stands for a phase (rule 8).
+pub trait Custom: Send + Sync {
+    /// Write the value at the local position `pos` for each group into `out`.
+    fn at(&self, pos: f64, out: &mut [f64]) -> Result<()>;
+    /// The number of parameter groups it is known to give values for.
+    fn groups(&self) -> Option<usize>;
+    /// How it prints inside a combined schedule.
+    fn describe(&self) -> String;
+    /// The concrete object, for whoever made it.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// One phase of a combined schedule.
+#[derive(Clone)]
+pub enum Part {
+    /// A schedule of this crate.
+    Schedule(Schedule),
+    /// A function from outside.
+    Custom(Arc<dyn Custom>),
+}
+
+/// A hyper-parameter schedule: immutable, cheap to clone, a function of the position alone.
+#[derive(Clone)]
+pub struct Schedule(Arc<Body>);
+
+enum Body {
+    Simple(Simple),
+    Combined(Combined),
+}
+
+struct Simple {
+    shape: Shape,
+    start: Ends,
+    end: Ends,
+    groups: Option<usize>,
+    kernels: Kernels,
+}
+
+/// One kernel for all groups, or one a group.
+enum Kernels {
+    One(Kernel),
+    Many(Vec<Kernel>),
+}
+
+struct Combined {
+    pcts: Vec<f64>,
+    boundaries: Vec<f64>,
+    parts: Vec<Part>,
+    /// The phases that positions can lie in, each with its index into `parts`.
+    spans: Vec<(Span, usize)>,
+    groups: Option<usize>,
+    depth: usize,
+    customs: usize,
+}
+
+impl Schedule {
+    /// A simple schedule from `start` to `end`.
+    pub fn simple(shape: Shape, start: Ends, end: Ends) -> Result<Self> {
+        start.validate("start")?;
+        end.validate("end")?;
+        let groups = common_groups([
+            ("start".to_owned(), start.groups()),
+            ("end".to_owned(), end.groups()),
+        ])?;
+        if let Shape::Poly { power } = shape
+            && !(power.is_finite() && power > 0.0)
+        {
+            return Err(value_error!("`power` must be a finite number above 0, got {power:?}"));
+        }
+        let kernel = |group| kernel(shape, start.get(group), end.get(group));
+        let kernels = match groups {
+            None => Kernels::One(kernel(0)?),
+            Some(n) => Kernels::Many((0..n).map(kernel).collect::<Result<_>>()?),
+        };
+        Ok(Self(Arc::new(Body::Simple(Simple { shape, start, end, groups, kernels }))))
+    }
+
+    /// `parts` one after the other, each for its share `pcts` of training (rule 2).
+    pub fn combine(pcts: Vec<f64>, parts: Vec<Part>) -> Result<Self> {
+        if pcts.is_empty() {
+            return Err(value_error!("`pcts` must hold at least one share, got an empty sequence"));
+        }
+        if pcts.len() != parts.len() {
+            return Err(value_error!(
+                "`pcts` and `scheds` must have the same length, got {} shares and {} schedules",
+                pcts.len(),
+                parts.len()
+            ));
+        }
+        if let Some(index) = pcts.iter().position(|pct| !(pct.is_finite() && *pct >= 0.0)) {
+            return Err(value_error!(
+                "`pcts` must hold finite numbers of at least 0, got {:?} at index {index}",
+                pcts[index]
+            ));
+        }
+        let mut sum = math::ExactSum::default();
+        let mut boundaries = vec![0.0];
+        for &pct in &pcts {
+            sum.add(pct);
+            boundaries.push(sum.value());
+        }
+        let total = sum.value();
+        // Infinite if the shares overflow: refused as well.
+        if (total - 1.0).abs() > SUM_TOLERANCE {
+            return Err(value_error!("`pcts` must sum to 1, got {total:?} from {pcts:?}"));
+        }
+        let depth = 1 + parts.iter().map(Part::depth).max().unwrap_or(0);
+        if depth > MAX_DEPTH {
+            return Err(value_error!(
+                "`scheds` must not nest more than {MAX_DEPTH} deep, got {depth} levels"
+            ));
+        }
+        let groups = common_groups(
+            parts.iter().enumerate().map(|(i, part)| (format!("scheds[{i}]"), part.groups())),
+        )?;
+        for boundary in &mut boundaries {
+            *boundary /= total;
+        }
+        boundaries[pcts.len()] = 1.0;
+        // No position lies in a phase this narrow: all count as the boundary above it.
+        let spans = (0..parts.len())
+            .filter(|&i| boundaries[i + 1] - boundaries[i] > 1e-200)
+            .map(|i| (Span::new(boundaries[i], boundaries[i + 1]), i))
+            .collect();
+        let customs = parts.iter().map(Part::customs).sum();
+        Ok(Self(Arc::new(Body::Combined(Combined {
+            pcts,
+            boundaries,
+            parts,
+            spans,
+            groups,
+            depth,
+            customs,
+        }))))
+    }
+
+    /// Cosine from `start` to `middle` over `pct`, then from `middle` to `end`.
+    pub fn combined_cos(pct: f64, start: Ends, middle: Ends, end: Ends) -> Result<Self> {
+        if !(0.0..=1.0).contains(&pct) {
+            return Err(value_error!("`pct` must be between 0 and 1, got {pct:?}"));
+        }
+        start.validate("start")?;
+        middle.validate("middle")?;
+        end.validate("end")?;
+        common_groups([
+            ("start".to_owned(), start.groups()),
+            ("middle".to_owned(), middle.groups()),
+            ("end".to_owned(), end.groups()),
+        ])?;
+        let rise = Self::simple(Shape::Cos, start, middle.clone())?;
+        let fall = Self::simple(Shape::Cos, middle, end)?;
+        Self::combine(vec![pct, 1.0 - pct], vec![Part::Schedule(rise), Part::Schedule(fall)])
+    }
+
+    /// The number of parameter groups it gives values for; `None` for a single value.
+    #[must_use]
+    pub fn groups(&self) -> Option<usize> {
+        match &*self.0 {
+            Body::Simple(simple) => simple.groups,
+            Body::Combined(combined) => combined.groups,
+        }
+    }
+
+    /// The shape and ends of a simple schedule.
+    #[must_use]
+    pub fn as_simple(&self) -> Option<(Shape, &Ends, &Ends)> {
+        match &*self.0 {
+            Body::Simple(simple) => Some((simple.shape, &simple.start, &simple.end)),
+            Body::Combined(_) => None,
+        }
+    }
+
+    /// The shares and phases of a combined schedule.
+    #[must_use]
+    pub fn as_combined(&self) -> Option<(&[f64], &[Part])> {
+        match &*self.0 {
+            Body::Simple(_) => None,
+            Body::Combined(combined) => Some((&combined.pcts, &combined.parts)),
+        }
+    }
+
+    /// Where the phases begin and end: `[0, ..., 1]`, one more than there are phases.
+    #[must_use]
+    pub fn boundaries(&self) -> &[f64] {
+        match &*self.0 {
+            Body::Simple(_) => &[0.0, 1.0],
+            Body::Combined(combined) => &combined.boundaries,
+        }
+    }
+
+    /// Every custom function in it, from left to right, those of inner schedules included.
+    #[must_use]
+    pub fn customs(&self) -> Vec<&Arc<dyn Custom>> {
+        let mut found = Vec::new();
+        self.collect_customs(&mut found);
+        found
+    }
+
+    fn collect_customs<'a>(&'a self, found: &mut Vec<&'a Arc<dyn Custom>>) {
+        if let Body::Combined(combined) = &*self.0
+            && combined.customs > 0
+        {
+            for part in &combined.parts {
+                match part {
+                    Part::Schedule(schedule) => schedule.collect_customs(found),
+                    Part::Custom(custom) => found.push(custom),
+                }
+            }
+        }
+    }
+
+    /// Whether a custom function takes part.
+    #[must_use]
+    pub fn has_customs(&self) -> bool {
+        matches!(&*self.0, Body::Combined(combined) if combined.customs > 0)
+    }
+
+    /// Structural equality on float64, any two custom functions counting as equal: their owner
+    /// compares [`Schedule::customs`].
+    #[must_use]
+    pub fn same_structure(&self, other: &Self) -> bool {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return true;
+        }
+        match (&*self.0, &*other.0) {
+            (Body::Simple(a), Body::Simple(b)) => {
+                a.shape == b.shape && a.start == b.start && a.end == b.end
+            }
+            (Body::Combined(a), Body::Combined(b)) => {
+                a.pcts == b.pcts
+                    && a.parts.len() == b.parts.len()
+                    && a.parts.iter().zip(&b.parts).all(|pair| match pair {
+                        (Part::Schedule(a), Part::Schedule(b)) => a.same_structure(b),
+                        (Part::Custom(_), Part::Custom(_)) => true,
+                        _ => false,
+                    })
+            }
+            _ => false,
+        }
+    }
+
+    /// Feed the structure to a hasher; equal structures feed the same.
+    pub fn hash_structure(&self, state: &mut impl Hasher) {
+        match &*self.0 {
+            Body::Simple(simple) => {
+                let (tag, power) = match simple.shape {
+                    Shape::Lin => (0, 0.0),
+                    Shape::Cos => (1, 0.0),
+                    Shape::No => (2, 0.0),
+                    Shape::Exp => (3, 0.0),
+                    Shape::Poly { power } => (4, power),
+                };
+                state.write_u8(tag);
+                state.write_u64(f64::to_bits(power));
+                simple.start.hash_into(state);
+                simple.end.hash_into(state);
+            }
+            Body::Combined(combined) => {
+                state.write_u8(5);
+                state.write_usize(combined.pcts.len());
+                for (pct, part) in combined.pcts.iter().zip(&combined.parts) {
+                    state.write_u64((pct + 0.0).to_bits());
+                    match part {
+                        Part::Schedule(schedule) => schedule.hash_structure(state),
+                        Part::Custom(_) => state.write_u8(6),
+                    }
+                }
+            }
+        }
+    }
+
+    fn depth(&self) -> usize {
+        match &*self.0 {
+            Body::Simple(_) => 0,
+            Body::Combined(combined) => combined.depth,
+        }
+    }
+}
+
+/// One schedule equals another when their structures do; custom functions are equal when they
+/// are the same object.
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.same_structure(other)
+            && self.customs().iter().zip(other.customs()).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
+impl Part {
+    fn depth(&self) -> usize {
+        match self {
+            Self::Schedule(schedule) => schedule.depth(),
+            Self::Custom(_) => 0,
+        }
+    }
+
+    fn groups(&self) -> Option<usize> {
+        match self {
+            Self::Schedule(schedule) => schedule.groups(),
+            Self::Custom(custom) => custom.groups(),
+        }
+    }
+
+    fn customs(&self) -> usize {
+        match self {
+            Self::Schedule(schedule) => match &*schedule.0 {
+                Body::Simple(_) => 0,
+                Body::Combined(combined) => combined.customs,
+            },
+            Self::Custom(_) => 1,
+        }
+    }
+}
+
+/// Prepare one group for evaluation.
+fn kernel(shape: Shape, start: f64, end: f64) -> Result<Kernel> {
+    if shape == Shape::Exp && (start == 0.0 || end == 0.0 || (start > 0.0) != (end > 0.0)) {
+        return Err(value_error!(
+            "`start` and `end` of an exponential schedule must be both above 0 or both below 0, \
+             got {start:?} and {end:?}"
+        ));
+    }
+    if start == end {
+        return Ok(Kernel::Constant(start));
+    }
+    Ok(match shape {
+        Shape::No => Kernel::Constant(start),
+        Shape::Lin => Kernel::Lin { start, end },
+        Shape::Cos => Kernel::Cos { start, end },
+        Shape::Poly { power } => Kernel::Poly { start, end, power },
+        Shape::Exp => {
+            let (from, from_lo) = math::ln(start.abs(), 0.0);
+            let (to, to_lo) = math::ln(end.abs(), 0.0);
+            let (hi, lo) = math::two_sum(to, -from);
+            let log_ratio = Factor::new(math::fast_two_sum(hi, lo + (to_lo - from_lo)));
+            Kernel::Exp { start, end, log_ratio }
+        }
+    })
+}
+
+impl fmt::Display for Schedule {
+    /// The call that makes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Body::Simple(Simple { shape, start, end, .. }) => match shape {
+                Shape::Lin => write!(f, "SchedLin({start}, {end})"),
+                Shape::Cos => write!(f, "SchedCos({start}, {end})"),
+                Shape::No => write!(f, "SchedNo({start}, {end})"),
+                Shape::Exp => write!(f, "SchedExp({start}, {end})"),
+                Shape::Poly { power } => write!(f, "SchedPoly({start}, {end}, {power:?})"),
+            },
+            Body::Combined(Combined { pcts, parts, .. }) => {
+                write!(f, "combine_scheds({pcts:?}, [")?;
+                for (i, part) in parts.iter().enumerate() {
+                    let separator = if i == 0 { "" } else { ", " };
+                    match part {
+                        Part::Schedule(schedule) => write!(f, "{separator}{schedule}")?,
+                        Part::Custom(custom) => write!(f, "{separator}{}", custom.describe())?,
+                    }
+                }
+                write!(f, "])")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What asks a schedule holding a function for a form only data can take.
+fn holds_a_function(what: &str, path: &str) -> Error {
+    Error::Type(format!("{what} needs a schedule without functions, but {path} is one"))
+}

@@ -1,0 +1,5 @@
+//! Learning-rate suggestions, one file a rule.
+
+mod valley;
+
+pub use valley::valley;

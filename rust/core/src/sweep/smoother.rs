@@ -1,0 +1,69 @@
+//! The debiased exponential average that recorder and finder share (rule 15).
+
+use crate::error::{Result, value_error};
+
+/// `v = beta v + (1 - beta) loss`, reported as `v / (1 - beta^k)` after `k` losses.
+///
+/// A loss that is not finite is passed over: the average stays where it was.
+#[derive(Debug, Clone)]
+pub struct Smoother {
+    beta: f64,
+    sum: f64,
+    weight: f64,
+}
+
+impl Smoother {
+    /// An average with memory `beta`, in `[0, 1)`.
+    pub fn new(beta: f64) -> Result<Self> {
+        if (0.0..1.0).contains(&beta) {
+            Ok(Self { beta, sum: 0.0, weight: 0.0 })
+        } else {
+            Err(value_error!("`beta` must be at least 0 and below 1, got {beta:?}"))
+        }
+    }
+
+    /// Take in `loss` and return the average so far; NaN before the first finite loss.
+    pub fn push(&mut self, loss: f64) -> f64 {
+        if loss.is_finite() {
+            self.sum = self.beta * self.sum + (1.0 - self.beta) * loss;
+            // The same recursion on losses of 1 gives 1 - beta^k without a power.
+            self.weight = self.beta * self.weight + (1.0 - self.beta);
+        }
+        self.value()
+    }
+
+    /// The average so far; NaN before the first finite loss.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        self.sum / self.weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Smoother;
+
+    #[test]
+    fn first_average_is_the_first_loss() {
+        let mut smoother = Smoother::new(0.98).unwrap();
+        assert!(smoother.value().is_nan());
+        assert_eq!(smoother.push(3.0), 3.0);
+    }
+
+    #[test]
+    fn non_finite_loss_is_passed_over() {
+        let mut smoother = Smoother::new(0.5).unwrap();
+        smoother.push(1.0);
+        assert_eq!(smoother.push(f64::NAN), 1.0);
+        assert_eq!(smoother.push(f64::INFINITY), 1.0);
+        // v: .5, then .25 + 1 = 1.25; weight: .5, then .75.
+        assert_eq!(smoother.push(2.0), 1.25 / 0.75);
+    }
+
+    #[test]
+    fn beta_outside_its_range_is_refused() {
+        for beta in [1.0, -0.1, f64::NAN, f64::INFINITY] {
+            assert!(Smoother::new(beta).is_err(), "{beta}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The compiled module `lehr._core`: conversion between Python and `lehr-core`, no arithmetic.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod noop;
+mod numbers;
+mod plan;
+mod schedule;
+mod suggest;
+mod sweep;
+
+/// The compiled part of lehr.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::noop::Noop;
+    #[pymodule_export]
+    use crate::plan::spread;
+    #[pymodule_export]
+    use crate::schedule::{
+        Schedule, combine_scheds, combined_cos, make_cos, make_exp, make_lin, make_no, make_poly,
+        sched_cos, sched_exp, sched_lin, sched_no,
+    };
+    #[pymodule_export]
+    use crate::suggest::valley;
+    #[pymodule_export]
+    use crate::sweep::{Smoother, SweepState, trim};
+
+    /// The version of the package, from the one place that states it.
+    #[pymodule_export]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    /// Whether this is an unoptimised build.
+    #[pymodule_export]
+    const DEBUG: bool = cfg!(debug_assertions);
+}

@@ -1,0 +1,152 @@
+//! Reading one number or a sequence of them from any Python object (rule 6).
+
+use lehr_core::Ends;
+use numpy::{PyArray1, PyArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PySet, PyString};
+
+/// One number, or several.
+pub enum Numbers {
+    /// Anything with `__float__`.
+    One(f64),
+    /// Any one-dimensional sequence, array or iterable.
+    Many(Vec<f64>),
+}
+
+impl From<Numbers> for Ends {
+    fn from(numbers: Numbers) -> Self {
+        match numbers {
+            Numbers::One(value) => Self::One(value),
+            Numbers::Many(values) => Self::Many(values),
+        }
+    }
+}
+
+/// Read `value`; errors name it `name`.
+pub fn numbers(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Numbers> {
+    if value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>() {
+        return number(value, name).map(Numbers::One);
+    }
+    let py = value.py();
+    if let Ok(dimensions) = value.getattr(intern!(py, "ndim")) {
+        return array(value, &dimensions, name);
+    }
+    let refused = value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PyDict>()
+        || value.is_instance_of::<PySet>()
+        || value.is_instance_of::<PyFrozenSet>();
+    if !refused && value.hasattr(intern!(py, "__float__"))? {
+        return number(value, name).map(Numbers::One);
+    }
+    match value.try_iter() {
+        Ok(items) if !refused => items
+            .enumerate()
+            .map(|(index, item)| number(&item?, &format!("{name}[{index}]")))
+            .collect::<PyResult<_>>()
+            .map(Numbers::Many),
+        _ => Err(PyTypeError::new_err(format!(
+            "`{name}` must be a number or a one-dimensional sequence of numbers, got {}",
+            describe(value)
+        ))),
+    }
+}
+
+/// Read several numbers; a single one is an error.
+pub fn sequence(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<f64>> {
+    match numbers(value, name)? {
+        Numbers::Many(values) => Ok(values),
+        Numbers::One(number) => Err(PyTypeError::new_err(format!(
+            "`{name}` must be a one-dimensional sequence of numbers, got {number:?}"
+        ))),
+    }
+}
+
+/// Read one number from an object with `__float__`.
+pub fn number(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
+    let py = value.py();
+    // A tensor that wants a gradient warns when it is read as a number.
+    let detached = if value.is_instance_of::<PyFloat>() {
+        None
+    } else {
+        value.getattr_opt(intern!(py, "detach"))?.map(|detach| detach.call0()).transpose()?
+    };
+    let value = detached.as_ref().unwrap_or(value);
+    value.extract::<f64>().map_err(|error| {
+        let message = format!("`{name}` must be a number, got {}", describe(value));
+        let wrong = if value.is_instance_of::<PyInt>() {
+            PyValueError::new_err(format!("{message}: too large for float64"))
+        } else if error.is_instance_of::<PyTypeError>(py)
+            || error.is_instance_of::<PyValueError>(py)
+        {
+            PyTypeError::new_err(message)
+        } else {
+            return error;
+        };
+        wrong.set_cause(py, Some(error));
+        wrong
+    })
+}
+
+/// Read a numpy array, a tensor, or anything else that has `ndim`.
+fn array(value: &Bound<'_, PyAny>, dimensions: &Bound<'_, PyAny>, name: &str) -> PyResult<Numbers> {
+    let py = value.py();
+    match dimensions.extract::<usize>()? {
+        0 => number(value, name).map(Numbers::One),
+        1 => {
+            let on_cpu = match value.getattr_opt(intern!(py, "detach"))? {
+                // A tensor: without its graph, in float64 (numpy has no bfloat16), on the CPU.
+                Some(detach) => {
+                    let tensor = detach.call0()?.call_method0(intern!(py, "cpu"))?;
+                    if tensor.call_method0(intern!(py, "is_complex"))?.is_truthy()? {
+                        return Err(not_real(value, name));
+                    }
+                    let tensor = tensor.call_method0(intern!(py, "double"))?;
+                    tensor.call_method0(intern!(py, "numpy"))?
+                }
+                None => value.clone(),
+            };
+            let numpy = py.import(intern!(py, "numpy"))?;
+            let raw = numpy.call_method1(intern!(py, "asarray"), (on_cpu,))?;
+            let kind: char = raw.getattr(intern!(py, "dtype"))?.getattr("kind")?.extract()?;
+            if !"biufO".contains(kind) {
+                return Err(not_real(value, name));
+            }
+            let floats =
+                numpy.call_method1(intern!(py, "asarray"), (raw, "float64")).map_err(|error| {
+                    let wrong = not_real(value, name);
+                    wrong.set_cause(py, Some(error));
+                    wrong
+                })?;
+            let floats = floats.cast::<PyArray1<f64>>().map_err(PyErr::from)?;
+            Ok(Numbers::Many(floats.readonly().as_array().to_vec()))
+        }
+        n => Err(PyValueError::new_err(format!(
+            "`{name}` must be a number or one-dimensional, got {n} dimensions"
+        ))),
+    }
+}
+
+fn not_real(value: &Bound<'_, PyAny>, name: &str) -> PyErr {
+    PyTypeError::new_err(format!("`{name}` must hold real numbers, got {}", describe(value)))
+}
+
+/// A short account of a value: what it is and what it shows.
+fn describe(value: &Bound<'_, PyAny>) -> String {
+    let kind = value.get_type().name().map_or_else(|_| "object".to_owned(), |n| n.to_string());
+    if value.is_none() {
+        return "None".to_owned();
+    }
+    match value.repr() {
+        Ok(shown) => {
+            let shown = shown.to_string();
+            let short: String = shown.chars().take(60).collect();
+            let dots = if short.len() < shown.len() { "..." } else { "" };
+            format!("{short}{dots} ({kind})")
+        }
+        Err(_) => kind,
+    }
+}

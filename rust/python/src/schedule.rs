@@ -1,0 +1,406 @@
+//! `lehr.Schedule` and the functions that make one.
+
+use std::any::Any;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use lehr_core::{Custom, Ends, Error, Part, Shape};
+use numpy::{IntoPyArray, PyArrayMethods};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyList, PyString, PyTuple};
+use pyo3::{IntoPyObjectExt, intern};
+
+use crate::error::{OrPy, to_py};
+use crate::numbers::{Numbers, number, numbers, sequence};
+
+/// Below this many values, releasing the GIL costs more than it gives.
+const DETACH_FROM: usize = 10_000;
+
+#[pyclass(frozen, module = "lehr")]
+pub struct Schedule(lehr_core::Schedule);
+
+/// A Python callable as a phase (rule 8).
+struct Callable {
+    function: Py<PyAny>,
+    groups: Option<usize>,
+}
+
+impl Custom for Callable {
+    fn at(&self, pos: f64, out: &mut [f64]) -> lehr_core::Result<()> {
+        let called = Python::attach(|py| -> PyResult<Numbers> {
+            numbers(&self.function.bind(py).call1((pos,))?, "the value of a custom phase")
+        });
+        match called.map_err(|error| Error::Custom(Box::new(error)))? {
+            Numbers::One(value) => out.fill(value),
+            Numbers::Many(values) if values.len() == out.len() => {
+                out.copy_from_slice(&values);
+            }
+            Numbers::Many(values) => {
+                return Err(Error::Value(format!(
+                    "a custom phase must return a number{}, but {} returned {} numbers at pos {pos:?}",
+                    if out.len() > 1 {
+                        format!(" or {} numbers", out.len())
+                    } else {
+                        String::new()
+                    },
+                    self.describe(),
+                    values.len(),
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&self) -> Option<usize> {
+        self.groups
+    }
+
+    fn describe(&self) -> String {
+        Python::attach(|py| {
+            self.function
+                .bind(py)
+                .repr()
+                .map_or_else(|_| "<callable>".to_owned(), |r| r.to_string())
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn callable(custom: &Arc<dyn Custom>) -> Option<&Callable> {
+    custom.as_any().downcast_ref()
+}
+
+#[pymethods]
+impl Schedule {
+    fn __call__<'py>(&self, py: Python<'py>, pos: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
+        self.evaluate(py, pos)
+    }
+
+    fn at<'py>(&self, py: Python<'py>, pos: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
+        self.evaluate(py, pos)
+    }
+
+    #[pyo3(signature = (steps, end = false))]
+    fn values<'py>(
+        &self,
+        py: Python<'py>,
+        steps: &Bound<'py, PyAny>,
+        end: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let steps = count(steps, "steps")?;
+        let values = self.detached(py, steps, |schedule| schedule.values(steps, end))?;
+        self.shaped(py, values)
+    }
+
+    #[getter]
+    fn start(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.0.as_simple() {
+            Some((_, start, _)) => ends(py, start),
+            None => self.one(py, 0.0),
+        }
+    }
+
+    #[getter]
+    fn end(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.0.as_simple() {
+            Some((_, _, end)) => ends(py, end),
+            None => self.one(py, 1.0),
+        }
+    }
+
+    #[getter]
+    fn phases<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let py = slf.py();
+        match slf.get().0.as_combined() {
+            None => PyTuple::new(py, [slf]),
+            Some((_, parts)) => {
+                let parts: PyResult<Vec<_>> =
+                    parts.iter().map(|part| part_to_py(py, part)).collect();
+                PyTuple::new(py, parts?)
+            }
+        }
+    }
+
+    #[getter]
+    fn boundaries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.boundaries())
+    }
+
+    #[getter]
+    fn groups(&self) -> Option<usize> {
+        self.0.groups()
+    }
+
+    fn to_json(&self) -> PyResult<String> {
+        self.0.to_json().or_py()
+    }
+
+    #[staticmethod]
+    fn from_json(text: &Bound<'_, PyString>) -> PyResult<Self> {
+        let text = text.to_str().map_err(|error| {
+            let wrong = PyValueError::new_err("`text` must be the JSON of a schedule: not UTF-8");
+            wrong.set_cause(text.py(), Some(error));
+            wrong
+        })?;
+        lehr_core::Schedule::from_json(text).or_py().map(Self)
+    }
+
+    #[pyo3(signature = (ax = None))]
+    fn plot<'py>(
+        slf: &Bound<'py, Self>,
+        ax: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let plotting = slf.py().import(intern!(slf.py(), "lehr.plotting"))?;
+        plotting.call_method1(intern!(slf.py(), "plot_schedule"), (slf, ax))
+    }
+
+    fn __eq__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
+        let py = other.py();
+        let Ok(other) = other.cast::<Self>() else {
+            return Ok(py.NotImplemented());
+        };
+        let mut equal = self.0.same_structure(&other.get().0);
+        if equal && self.0.has_customs() {
+            for (a, b) in self.0.customs().into_iter().zip(other.get().0.customs()) {
+                if let (Some(a), Some(b)) = (callable(a), callable(b)) {
+                    equal = equal && a.function.bind(py).eq(&b.function)?;
+                }
+            }
+        }
+        equal.into_py_any(py)
+    }
+
+    fn __hash__(&self, py: Python<'_>) -> PyResult<u64> {
+        let mut state = DefaultHasher::new();
+        self.0.hash_structure(&mut state);
+        for custom in self.0.customs().into_iter().filter_map(callable) {
+            state.write_isize(custom.function.bind(py).hash()?);
+        }
+        Ok(state.finish())
+    }
+
+    fn __repr__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let core = py.import(intern!(py, "lehr._core"))?;
+        if let Some((pcts, parts)) = self.0.as_combined() {
+            let parts: PyResult<Vec<_>> = parts.iter().map(|part| part_to_py(py, part)).collect();
+            let arguments = (PyList::new(py, pcts)?, PyList::new(py, parts?)?).into_pyobject(py)?;
+            return Ok((core.getattr("combine_scheds")?, arguments));
+        }
+        let Some((shape, start, end)) = self.0.as_simple() else {
+            return Err(PyTypeError::new_err("a schedule is either simple or combined"));
+        };
+        let (start, end) = (ends_plain(py, start)?, ends_plain(py, end)?);
+        let (name, arguments) = match shape {
+            Shape::Lin => ("SchedLin", (start, end).into_pyobject(py)?),
+            Shape::Cos => ("SchedCos", (start, end).into_pyobject(py)?),
+            Shape::No => ("SchedNo", (start, end).into_pyobject(py)?),
+            Shape::Exp => ("SchedExp", (start, end).into_pyobject(py)?),
+            Shape::Poly { power } => ("SchedPoly", (start, end, power).into_pyobject(py)?),
+        };
+        Ok((core.getattr(name)?, arguments))
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "the signature PyO3 asks for")]
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for custom in self.0.customs().into_iter().filter_map(callable) {
+            visit.call(&custom.function)?;
+        }
+        Ok(())
+    }
+}
+
+impl Schedule {
+    /// The value at one position, or the values at several.
+    #[inline]
+    fn evaluate(&self, py: Python<'_>, pos: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        if let Ok(pos) = pos.cast_exact::<PyFloat>() {
+            return self.one(py, pos.value());
+        }
+        match numbers(pos, "pos")? {
+            Numbers::One(pos) => self.one(py, pos),
+            Numbers::Many(positions) => {
+                let values =
+                    self.detached(py, positions.len(), |schedule| schedule.at_many(&positions))?;
+                Ok(self.shaped(py, values)?.unbind())
+            }
+        }
+    }
+
+    #[inline]
+    fn one(&self, py: Python<'_>, pos: f64) -> PyResult<Py<PyAny>> {
+        match self.0.groups() {
+            None => Ok(PyFloat::new(py, self.0.at(pos).map_err(to_py)?).into_any().unbind()),
+            Some(groups) => {
+                let mut out = vec![0.0; groups];
+                self.0.at_groups(pos, &mut out).or_py()?;
+                Ok(out.into_pyarray(py).into_any().unbind())
+            }
+        }
+    }
+
+    /// Run a long evaluation without the GIL, unless Python functions take part in it.
+    fn detached<T: Send>(
+        &self,
+        py: Python<'_>,
+        count: usize,
+        run: impl FnOnce(&lehr_core::Schedule) -> lehr_core::Result<T> + Send,
+    ) -> PyResult<T> {
+        let schedule = &self.0;
+        if count < DETACH_FROM || schedule.has_customs() {
+            run(schedule).or_py()
+        } else {
+            py.detach(|| run(schedule)).or_py()
+        }
+    }
+
+    /// Values as `(n,)`, or `(n, groups)` for a schedule with groups.
+    fn shaped<'py>(&self, py: Python<'py>, values: Vec<f64>) -> PyResult<Bound<'py, PyAny>> {
+        match self.0.groups() {
+            None => Ok(values.into_pyarray(py).into_any()),
+            Some(groups) => {
+                let rows = values.len() / groups;
+                Ok(values.into_pyarray(py).reshape([rows, groups])?.into_any())
+            }
+        }
+    }
+}
+
+/// Ends as the attributes show them: a float, or a fresh array.
+fn ends(py: Python<'_>, ends: &Ends) -> PyResult<Py<PyAny>> {
+    match ends {
+        Ends::One(value) => value.into_py_any(py),
+        Ends::Many(values) => Ok(values.clone().into_pyarray(py).into_any().unbind()),
+    }
+}
+
+/// Ends as plain Python values, for pickles that need no numpy.
+fn ends_plain(py: Python<'_>, ends: &Ends) -> PyResult<Py<PyAny>> {
+    match ends {
+        Ends::One(value) => value.into_py_any(py),
+        Ends::Many(values) => values.into_py_any(py),
+    }
+}
+
+fn part_to_py(py: Python<'_>, part: &Part) -> PyResult<Py<PyAny>> {
+    match part {
+        Part::Schedule(schedule) => Schedule(schedule.clone()).into_py_any(py),
+        Part::Custom(custom) => match callable(custom) {
+            Some(callable) => Ok(callable.function.clone_ref(py)),
+            None => Ok(py.None()),
+        },
+    }
+}
+
+/// Read a count of things: an integer of at least 0.
+fn count(value: &Bound<'_, PyAny>, name: &str) -> PyResult<usize> {
+    let py = value.py();
+    let index =
+        py.import(intern!(py, "operator"))?.call_method1("index", (value,)).map_err(|_| {
+            PyTypeError::new_err(format!(
+                "`{name}` must be an integer, got {}",
+                value.repr().map_or_else(|_| "an object".to_owned(), |shown| shown.to_string())
+            ))
+        })?;
+    if index.lt(0)? {
+        return Err(PyValueError::new_err(format!("`{name}` must be at least 1, got {index}")));
+    }
+    index.extract().map_err(|_| {
+        PyMemoryError::new_err(format!("`{name}` = {index} values do not fit into memory"))
+    })
+}
+
+fn simple(shape: Shape, start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Schedule> {
+    let (start, end) = (numbers(start, "start")?.into(), numbers(end, "end")?.into());
+    lehr_core::Schedule::simple(shape, start, end).or_py().map(Schedule)
+}
+
+/// The maker and the direct function of one shape.
+macro_rules! shape_functions {
+    ($shape:expr, $make:ident = $make_name:literal, $direct:ident) => {
+        #[pyfunction(name = $make_name)]
+        pub fn $make(start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Schedule> {
+            simple($shape, start, end)
+        }
+
+        #[pyfunction]
+        pub fn $direct(
+            start: &Bound<'_, PyAny>,
+            end: &Bound<'_, PyAny>,
+            pos: &Bound<'_, PyAny>,
+        ) -> PyResult<Py<PyAny>> {
+            simple($shape, start, end)?.evaluate(pos.py(), pos)
+        }
+    };
+}
+
+shape_functions!(Shape::Lin, make_lin = "SchedLin", sched_lin);
+shape_functions!(Shape::Cos, make_cos = "SchedCos", sched_cos);
+shape_functions!(Shape::No, make_no = "SchedNo", sched_no);
+shape_functions!(Shape::Exp, make_exp = "SchedExp", sched_exp);
+
+#[pyfunction(name = "SchedPoly")]
+pub fn make_poly(
+    start: &Bound<'_, PyAny>,
+    end: &Bound<'_, PyAny>,
+    power: &Bound<'_, PyAny>,
+) -> PyResult<Schedule> {
+    simple(Shape::Poly { power: number(power, "power")? }, start, end)
+}
+
+#[pyfunction]
+pub fn combine_scheds(pcts: &Bound<'_, PyAny>, scheds: &Bound<'_, PyAny>) -> PyResult<Schedule> {
+    let pcts = sequence(pcts, "pcts")?;
+    let scheds = scheds.try_iter().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "`scheds` must be a sequence of schedules, got {}",
+            scheds.repr().map_or_else(|_| "an object".to_owned(), |shown| shown.to_string())
+        ))
+    })?;
+    let parts =
+        scheds.enumerate().map(|(i, item)| part(i, &item?)).collect::<PyResult<Vec<_>>>()?;
+    lehr_core::Schedule::combine(pcts, parts).or_py().map(Schedule)
+}
+
+fn part(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Part> {
+    if let Ok(schedule) = item.cast::<Schedule>() {
+        return Ok(Part::Schedule(schedule.get().0.clone()));
+    }
+    if !item.is_callable() {
+        return Err(PyTypeError::new_err(format!(
+            "`scheds[{index}]` must be a schedule or a function of pos, got {}",
+            item.repr()?
+        )));
+    }
+    let groups = item.getattr_opt("groups")?.and_then(|groups| groups.extract().ok());
+    Ok(Part::Custom(Arc::new(Callable { function: item.clone().unbind(), groups })))
+}
+
+#[pyfunction]
+pub fn combined_cos(
+    pct: &Bound<'_, PyAny>,
+    start: &Bound<'_, PyAny>,
+    middle: &Bound<'_, PyAny>,
+    end: &Bound<'_, PyAny>,
+) -> PyResult<Schedule> {
+    lehr_core::Schedule::combined_cos(
+        number(pct, "pct")?,
+        numbers(start, "start")?.into(),
+        numbers(middle, "middle")?.into(),
+        numbers(end, "end")?.into(),
+    )
+    .or_py()
+    .map(Schedule)
+}

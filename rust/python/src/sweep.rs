@@ -1,0 +1,75 @@
+//! The smoother and the stop rule of a sweep.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::prelude::*;
+
+use crate::error::OrPy;
+
+#[pyclass(frozen, module = "lehr._core")]
+pub struct Smoother(Mutex<lehr_core::sweep::Smoother>);
+
+#[pymethods]
+impl Smoother {
+    #[new]
+    #[pyo3(signature = (beta = 0.98))]
+    fn new(beta: f64) -> PyResult<Self> {
+        Ok(Self(Mutex::new(lehr_core::sweep::Smoother::new(beta).or_py()?)))
+    }
+
+    fn push(&self, loss: f64) -> f64 {
+        lock(&self.0).push(loss)
+    }
+
+    fn extend(&self, losses: Vec<f64>) -> Vec<f64> {
+        let mut smoother = lock(&self.0);
+        losses.into_iter().map(|loss| smoother.push(loss)).collect()
+    }
+
+    #[getter]
+    fn value(&self) -> f64 {
+        lock(&self.0).value()
+    }
+}
+
+#[pyclass(frozen, module = "lehr._core")]
+pub struct SweepState(Mutex<lehr_core::sweep::Sweep>);
+
+#[pymethods]
+impl SweepState {
+    #[new]
+    #[pyo3(signature = (num_it, stop_div = true, beta = 0.98))]
+    fn new(num_it: usize, stop_div: bool, beta: f64) -> PyResult<Self> {
+        Ok(Self(Mutex::new(lehr_core::sweep::Sweep::new(num_it, stop_div, beta).or_py()?)))
+    }
+
+    fn push(&self, loss: f64) -> Option<&'static str> {
+        lock(&self.0).push(loss).map(lehr_core::sweep::Stop::name)
+    }
+
+    #[getter]
+    fn losses<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        lock(&self.0).losses().to_vec().into_pyarray(py)
+    }
+
+    #[getter]
+    fn smoothed<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        lock(&self.0).smoothed().to_vec().into_pyarray(py)
+    }
+
+    fn __len__(&self) -> usize {
+        lock(&self.0).losses().len()
+    }
+}
+
+#[pyfunction]
+pub fn trim(n: usize, num_it: usize) -> (usize, usize) {
+    let range = lehr_core::sweep::trim(n, num_it);
+    (range.start, range.end)
+}
+
+/// Nothing that runs under the lock can panic, so a poisoned one is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
