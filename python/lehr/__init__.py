@@ -1,0 +1,139 @@
+"""Hyper-parameter schedules, an LR finder and LR-log analysis for PyTorch.
+
+Importing lehr loads the compiled core alone. The names that need PyTorch or matplotlib load
+them when they are first used, and say which extra to install when they are missing.
+"""
+
+from lehr import _core
+from lehr._core import (
+    Schedule,
+    SchedCos,
+    SchedExp,
+    SchedLin,
+    SchedNo,
+    SchedPoly,
+    combine_scheds,
+    combined_cos,
+    sched_cos,
+    sched_exp,
+    sched_lin,
+    sched_no,
+    valley,
+)
+from lehr.schedules import annealer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lehr.learner import (
+        Callback,
+        CancelBackwardException,
+        CancelBatchException,
+        CancelEpochException,
+        CancelFitException,
+        CancelStepException,
+        CancelTrainException,
+        CancelValidException,
+        DataLoaders,
+        Learner,
+        LRFinder,
+        Metric,
+        OptimWrapper,
+        ParamScheduler,
+        ProgressCallback,
+        Recorder,
+        TrainEvalCallback,
+        accuracy,
+    )
+    from lehr.sweep import Suggestion, Sweep
+
+__version__ = _core.VERSION
+
+# Where each name lives that is loaded on first use.
+_LAZY = {
+    **dict.fromkeys(("Suggestion", "Sweep"), "lehr.sweep"),
+    **dict.fromkeys(
+        (
+            "Callback",
+            "CancelBackwardException",
+            "CancelBatchException",
+            "CancelEpochException",
+            "CancelFitException",
+            "CancelStepException",
+            "CancelTrainException",
+            "CancelValidException",
+            "DataLoaders",
+            "LRFinder",
+            "Learner",
+            "Metric",
+            "OptimWrapper",
+            "ParamScheduler",
+            "ProgressCallback",
+            "Recorder",
+            "TrainEvalCallback",
+            "accuracy",
+        ),
+        "lehr.learner",
+    ),
+}
+
+__all__ = [
+    "Callback",
+    "CancelBackwardException",
+    "CancelBatchException",
+    "CancelEpochException",
+    "CancelFitException",
+    "CancelStepException",
+    "CancelTrainException",
+    "CancelValidException",
+    "DataLoaders",
+    "LRFinder",
+    "Learner",
+    "Metric",
+    "OptimWrapper",
+    "ParamScheduler",
+    "ProgressCallback",
+    "Recorder",
+    "SchedCos",
+    "SchedExp",
+    "SchedLin",
+    "SchedNo",
+    "SchedPoly",
+    "Schedule",
+    "Suggestion",
+    "Sweep",
+    "TrainEvalCallback",
+    "accuracy",
+    "annealer",
+    "combine_scheds",
+    "combined_cos",
+    "sched_cos",
+    "sched_exp",
+    "sched_lin",
+    "sched_no",
+    "valley",
+]
+
+if _core.DEBUG:
+    import warnings
+
+    warnings.warn(
+        "lehr was built without optimisation and is slow: build it with `--release`",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def __getattr__(name: str) -> object:
+    """Load a name that needs PyTorch on its first use."""
+    if name not in _LAZY:
+        message = f"module 'lehr' has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 (kept out of `import lehr`)
+
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,36 +1,89 @@
-//! A schedule laid on parameter groups.
+//! Values laid on parameter groups.
 
 use crate::error::{Result, value_error};
+use crate::schedule::{Ends, Schedule, Shape};
 
-/// `groups` values from `start` to `stop` in equal ratios; with one group, `stop`.
-///
-/// `start (stop / start)^(g / (groups - 1))`, what `slice(start, stop)` means for a
-/// hyper-parameter.
-pub fn spread(start: f64, stop: f64, groups: usize) -> Result<Vec<f64>> {
+/// One value a group from `value`: a single number or a sequence of one goes to all groups.
+pub fn per_group(value: &Ends, groups: usize, name: &str) -> Result<Vec<f64>> {
+    value.validate(name)?;
+    match value {
+        Ends::One(value) => Ok(vec![*value; groups]),
+        Ends::Many(values) if values.len() == 1 => Ok(vec![values[0]; groups]),
+        Ends::Many(values) if values.len() == groups => Ok(values.clone()),
+        Ends::Many(values) => Err(value_error!(
+            "`{name}` must be one number or {groups}, one per parameter group, got {}",
+            values.len()
+        )),
+    }
+}
+
+/// What `slice(start, stop)` means: from `start` to `stop` in equal ratios,
+/// `start (stop / start)^(g / (groups - 1))`; with one group, `stop`.
+pub fn spread(start: f64, stop: f64, groups: usize, name: &str) -> Result<Vec<f64>> {
     if !(start.is_finite() && stop.is_finite() && start > 0.0 && stop > 0.0) {
         return Err(value_error!(
-            "`slice(start, stop)` must hold two finite numbers above 0, got {start:?} and {stop:?}"
+            "`{name}` = slice(start, stop) must hold two finite numbers above 0, \
+             got slice({start:?}, {stop:?})"
         ));
     }
     if groups <= 1 {
         return Ok(vec![stop; groups]);
     }
-    let schedule = crate::Schedule::simple(
-        crate::Shape::Exp,
-        crate::Ends::One(start),
-        crate::Ends::One(stop),
-    )?;
-    schedule.values(groups, true)
+    Schedule::simple(Shape::Exp, Ends::One(start), Ends::One(stop))?.values(groups, true)
 }
 
-/// `groups` values, the last `stop` and all before it a tenth: what `slice(stop)` means.
-pub fn spread_tenth(stop: f64, groups: usize) -> Result<Vec<f64>> {
+/// What `slice(stop)` means: the last group gets `stop`, all before it a tenth.
+pub fn spread_tenth(stop: f64, groups: usize, name: &str) -> Result<Vec<f64>> {
     if !stop.is_finite() {
-        return Err(value_error!("`slice(stop)` must hold a finite number, got {stop:?}"));
+        return Err(value_error!(
+            "`{name}` = slice(stop) must hold a finite number, got slice({stop:?})"
+        ));
     }
     let mut values = vec![stop / 10.0; groups];
     if let Some(last) = values.last_mut() {
         *last = stop;
     }
     Ok(values)
+}
+
+/// The 1cycle rate: cosine from `lr_max / div` to `lr_max` over `pct_start`, then to
+/// `lr_max / div_final`.
+pub fn one_cycle_lr(lr_max: Ends, div: f64, div_final: f64, pct_start: f64) -> Result<Schedule> {
+    for (name, value) in [("div", div), ("div_final", div_final)] {
+        if !(value.is_finite() && value > 0.0) {
+            return Err(value_error!("`{name}` must be a finite number above 0, got {value:?}"));
+        }
+    }
+    if !(0.0..=1.0).contains(&pct_start) {
+        return Err(value_error!("`pct_start` must be between 0 and 1, got {pct_start:?}"));
+    }
+    let divided = |by: f64| match &lr_max {
+        Ends::One(value) => Ends::One(value / by),
+        Ends::Many(values) => Ends::Many(values.iter().map(|value| value / by).collect()),
+    };
+    let (start, end) = (divided(div), divided(div_final));
+    Schedule::combined_cos(pct_start, start, lr_max, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ends, per_group, spread, spread_tenth};
+
+    #[test]
+    fn slices_spread_in_equal_ratios_and_hit_both_ends() {
+        let values = spread(1e-4, 1e-2, 3, "lr").unwrap();
+        assert_eq!((values[0], values[2]), (1e-4, 1e-2));
+        assert!((values[1] / 1e-3 - 1.0).abs() < 4.0 * f64::EPSILON, "{values:?}");
+        assert_eq!(spread(1e-4, 1e-2, 1, "lr").unwrap(), [1e-2]);
+        assert_eq!(spread_tenth(1e-2, 3, "lr").unwrap(), [1e-3, 1e-3, 1e-2]);
+        assert!(spread(0.0, 1.0, 2, "lr").is_err());
+    }
+
+    #[test]
+    fn one_value_goes_to_all_groups() {
+        assert_eq!(per_group(&Ends::One(2.0), 3, "lr").unwrap(), [2.0; 3]);
+        assert_eq!(per_group(&Ends::Many(vec![2.0]), 3, "lr").unwrap(), [2.0; 3]);
+        assert!(per_group(&Ends::Many(vec![2.0, 3.0]), 3, "lr").is_err());
+        assert!(per_group(&Ends::One(f64::NAN), 3, "lr").is_err());
+    }
 }

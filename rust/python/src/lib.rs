@@ -16,7 +16,7 @@ mod _core {
     #[pymodule_export]
     use crate::noop::Noop;
     #[pymodule_export]
-    use crate::plan::spread;
+    use crate::plan::{group_values, one_cycle_lr};
     #[pymodule_export]
     use crate::schedule::{
         Schedule, combine_scheds, combined_cos, make_cos, make_exp, make_lin, make_no, make_poly,
@@ -29,7 +29,7 @@ mod _core {
 
     /// The version of the package, from the one place that states it.
     #[pymodule_export]
-    const __version__: &str = env!("CARGO_PKG_VERSION");
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
 
     /// Whether this is an unoptimised build.
     #[pymodule_export]

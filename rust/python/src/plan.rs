@@ -1,14 +1,46 @@
 //! Values for parameter groups.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PySlice;
 
 use crate::error::OrPy;
+use crate::numbers::{number, numbers};
+use crate::schedule::Schedule;
 
 #[pyfunction]
-pub fn spread(start: Option<f64>, stop: f64, groups: usize) -> PyResult<Vec<f64>> {
-    match start {
-        Some(start) => lehr_core::plan::spread(start, stop, groups),
-        None => lehr_core::plan::spread_tenth(stop, groups),
+pub fn group_values(value: &Bound<'_, PyAny>, groups: usize, name: &str) -> PyResult<Vec<f64>> {
+    let Ok(slice) = value.cast::<PySlice>() else {
+        return lehr_core::plan::per_group(&numbers(value, name)?.into(), groups, name).or_py();
+    };
+    let (first, last) = (slice.getattr("start")?, slice.getattr("stop")?);
+    if last.is_none() || !slice.getattr("step")?.is_none() {
+        return Err(PyValueError::new_err(format!(
+            "`{name}` must be slice(stop) or slice(start, stop), got {}",
+            slice.repr()?
+        )));
     }
+    let stop = number(&last, name)?;
+    if first.is_none() {
+        lehr_core::plan::spread_tenth(stop, groups, name).or_py()
+    } else {
+        lehr_core::plan::spread(number(&first, name)?, stop, groups, name).or_py()
+    }
+}
+
+#[pyfunction]
+pub fn one_cycle_lr(
+    lr_max: &Bound<'_, PyAny>,
+    div: &Bound<'_, PyAny>,
+    div_final: &Bound<'_, PyAny>,
+    pct_start: &Bound<'_, PyAny>,
+) -> PyResult<Schedule> {
+    lehr_core::plan::one_cycle_lr(
+        numbers(lr_max, "lr_max")?.into(),
+        number(div, "div")?,
+        number(div_final, "div_final")?,
+        number(pct_start, "pct_start")?,
+    )
     .or_py()
+    .map(Schedule)
 }

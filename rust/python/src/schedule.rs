@@ -20,7 +20,7 @@ use crate::numbers::{Numbers, number, numbers, sequence};
 const DETACH_FROM: usize = 10_000;
 
 #[pyclass(frozen, module = "lehr")]
-pub struct Schedule(lehr_core::Schedule);
+pub struct Schedule(pub(crate) lehr_core::Schedule);
 
 /// A Python callable as a phase (rule 8).
 struct Callable {
@@ -160,7 +160,7 @@ impl Schedule {
         plotting.call_method1(intern!(slf.py(), "plot_schedule"), (slf, ax))
     }
 
-    fn __eq__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let py = other.py();
         let Ok(other) = other.cast::<Self>() else {
             return Ok(py.NotImplemented());

@@ -1,0 +1,25 @@
+"""Which extra brings a missing package."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_EXTRA = {"torch": "torch", "matplotlib": "plot", "click": "cli", "rich": "cli", "sklearn": "all"}
+
+
+def need(module: str, what: str) -> "ModuleType":
+    """Import `module` for `what`, or say which extra of lehr installs it.
+
+    Raises:
+        ImportError: The package is not installed.
+    """
+    from importlib import import_module  # noqa: PLC0415 (kept out of `import lehr`)
+
+    package = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        message = f"{what} needs {package}: pip install 'lehr[{_EXTRA[package]}]'"
+        raise ImportError(message, name=package) from error

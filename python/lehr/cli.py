@@ -1,0 +1,155 @@
+"""The command `lehr`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lehr.learner import Learner
+
+# The demo's split and digits are the same whatever its seed.
+_SPLIT_SEED = 0
+_VALID_SHARE = 0.2
+_BATCH = 64
+
+
+def main() -> None:
+    """Run the command line."""
+    from lehr._extras import need
+
+    try:
+        click = need("click", "the lehr command")
+    except ImportError as error:
+        sys.exit(f"lehr: {error}")
+
+    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.version_option(package_name="lehr")
+    def lehr() -> None:
+        """Hyper-parameter schedules, an LR finder and LR-log analysis for PyTorch."""
+
+    @lehr.command()
+    @click.option("--seed", default=0, show_default=True, help="Seed of weights and batches.")
+    @click.option(
+        "--out",
+        default="lehr-demo",
+        show_default=True,
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder for the pictures.",
+    )
+    @click.option(
+        "--epochs", default=8, show_default=True, type=click.IntRange(min=1), help="Epochs to train."
+    )
+    @click.option(
+        "--lr",
+        default=None,
+        type=click.FloatRange(min=0, min_open=True),
+        help="Peak learning rate.  [default: what lr_find suggests]",
+    )
+    def demo(seed: int, out: Path, epochs: int, lr: float | None) -> None:
+        """Find a learning rate and train on 1,797 real images of digits.
+
+        \b
+        Examples:
+          lehr demo
+          lehr demo --epochs 4 --lr 0.01 --out pictures
+        """
+        try:
+            run_demo(seed, out, epochs, lr)
+        except (ImportError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+    lehr(prog_name="lehr")
+
+
+def digits_learner(seed: int) -> Learner:
+    """Return a small convolutional net on scikit-learn's 8x8 images of digits.
+
+    The 1,797 images are split 80 : 20 at random, always the same way.
+
+    Args:
+        seed: Seed of the weights and of the order of batches.
+    """
+    from lehr._extras import need
+
+    torch = need("torch", "the demo")
+    datasets = need("sklearn.datasets", "the demo")
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from lehr import DataLoaders, Learner, accuracy
+
+    digits = datasets.load_digits()
+    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
+    labels = torch.tensor(digits.target)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(_SPLIT_SEED))
+    n_valid = round(_VALID_SHARE * len(labels))
+    valid, train = order[:n_valid], order[n_valid:]
+    loaders = DataLoaders(
+        DataLoader(
+            TensorDataset(images[train], labels[train]),
+            batch_size=_BATCH,
+            shuffle=True,
+            generator=torch.Generator().manual_seed(seed),
+        ),
+        DataLoader(TensorDataset(images[valid], labels[valid]), batch_size=256),
+    )
+    torch.manual_seed(seed)
+    nn = torch.nn
+
+    def block(inputs: int, outputs: int) -> list[torch.nn.Module]:
+        convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+
+    model = nn.Sequential(
+        *block(1, 32),
+        *block(32, 64),
+        nn.MaxPool2d(2),
+        *block(64, 128),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    )
+    return Learner(loaders, model, loss_func=nn.functional.cross_entropy, metrics=accuracy)
+
+
+def run_demo(seed: int, out: Path, epochs: int, lr: float | None) -> None:
+    """Find a rate, train at it, and draw the sweep, the schedule and the losses into `out`."""
+    from lehr._extras import need
+
+    matplotlib = need("matplotlib", "the demo")
+    matplotlib.use("agg")
+    from lehr import plotting
+
+    started = time.monotonic()
+    # Before the work, so that a folder that cannot be written to costs nothing.
+    out.mkdir(parents=True, exist_ok=True)
+    learn = digits_learner(seed)
+    train, valid = len(learn.dls.train.dataset), len(learn.dls.valid.dataset)
+    print(f"digits: {train} images to train on, {valid} to validate")
+
+    suggested = learn.lr_find(show_plot=False).valley
+    sweep = learn.recorder.sweep
+    print(f"lr_find: {len(sweep)} iterations, {sweep.stop}; valley suggests {suggested:.2e}")
+    lr_max = suggested if lr is None else lr
+    print(f"fit_one_cycle: {epochs} epochs with peak rate {lr_max:.2e}")
+    learn.fit_one_cycle(epochs, lr_max)
+
+    recorder = learn.recorder
+    pictures = {
+        "lr_find.png": recorder.plot_lr_find(),
+        "schedule.png": recorder.plot_sched(),
+        "losses.png": plotting.plot_losses(
+            recorder.losses, recorder.raw_losses, recorder.iters, [row[1] for row in recorder.values]
+        ),
+    }
+    for name, figure in pictures.items():
+        figure.savefig(out / name, dpi=150)
+        plotting.plt.close(figure)
+    print(f"validation accuracy {recorder.values[-1][-1]:.4f}")
+    print(f"{', '.join(pictures)} written to {out.resolve()} in {time.monotonic() - started:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

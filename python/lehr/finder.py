@@ -1,0 +1,260 @@
+"""The one sweep engine: a learning-rate sweep around any step function (rule 17)."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lehr import _core, hypers
+from lehr._extras import need
+from lehr.sweep import Sweep
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = need("torch", "the learning-rate finder")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+
+class Snapshot:
+    """The state a sweep disturbs, copied in memory, and put back by `restore`.
+
+    Parameters, buffers, gradients, training modes, the optimizer's state and hyper-parameters,
+    and the random generators of Python, numpy and torch (CPU and CUDA). Tensors come back in
+    place: whoever holds one sees it restored. Gradients are set aside uncopied, and the sweep
+    starts without them.
+
+    Args:
+        model: The module that is trained.
+        optimizer: The torch optimizer that trains it.
+        generators: Further torch generators that the sweep draws from, such as a loader's.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        generators: Iterable[torch.Generator] = (),
+    ) -> None:
+        self._model = model
+        self._modes = [(module, module.training) for module in model.modules()]
+        self._buffers = [(module, dict(module._buffers)) for module in model.modules()]  # noqa: SLF001
+        params = {id(p): p for p in model.parameters()}
+        params |= {id(p): p for group in optimizer.param_groups for p in group["params"]}
+        buffers = {id(b): b for b in model.buffers()}
+        self._tensors = [_keep(tensor) for tensor in (*params.values(), *buffers.values())]
+        self._state = _keep(optimizer.state)
+        self._hypers = hypers.keep(optimizer, _keep)
+        self._generators = [(g, g.get_state()) for g in generators]
+        self._python = random.getstate()
+        self._numpy = np.random.get_state()  # noqa: NPY002 (the global generator is what user code draws from)
+        self._torch = torch.get_rng_state()
+        self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        # Last, so that an interruption before has changed nothing.
+        self._grads = [(p, p.grad) for p in params.values()]
+        for param, _ in self._grads:
+            param.grad = None
+
+    def restore(self) -> None:
+        """Put everything back as it was."""
+        for module, buffers in self._buffers:
+            module._buffers.clear()  # noqa: SLF001
+            module._buffers.update(buffers)  # noqa: SLF001
+        for tensor in self._tensors:
+            tensor()
+        self._state()
+        self._hypers()
+        for param, grad in self._grads:
+            param.grad = grad
+        for module, training in self._modes:
+            module.training = training
+        for generator, state in self._generators:
+            generator.set_state(state)
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)  # noqa: NPY002
+        torch.set_rng_state(self._torch)
+        if self._cuda:
+            torch.cuda.set_rng_state_all(self._cuda)
+
+
+def _keep(value: Any) -> Callable[[], Any]:
+    """Remember `value` deeply; the result puts it back, in place where it can, and returns it."""
+    if isinstance(value, torch.Tensor):
+        data = value.detach().clone()
+
+        def back() -> Any:
+            with torch.no_grad():
+                value.detach().copy_(data)
+            return value
+
+        return back
+    if isinstance(value, dict):
+        items = [(key, _keep(item)) for key, item in value.items()]
+
+        def back() -> Any:
+            value.clear()
+            for key, item in items:
+                value[key] = item()
+            return value
+
+        return back
+    if isinstance(value, list):
+        entries = [_keep(item) for item in value]
+
+        def back() -> Any:
+            value[:] = [item() for item in entries]
+            return value
+
+        return back
+    if type(value) is tuple:
+        members = [_keep(item) for item in value]
+        return lambda: tuple(item() for item in members)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return lambda: value
+    held = copy.deepcopy(value)
+    return lambda: held
+
+
+class SweepEngine:
+    """Raises the rate step by step, records the losses, decides when to stop, restores all.
+
+    Used as a context manager; `begin` before each step sets its rate, `end` after it takes its
+    loss and says whether to go on. Iteration i has the rate `start_lr (end_lr / start_lr)^(i /
+    num_it)`. The state of model, optimizer and random generators is put back on leaving, however
+    that happens.
+
+    Args:
+        snapshot: Makes the `Snapshot` when the sweep begins.
+        set_lr: Sets the rates: called with one value per parameter group, or a single one.
+        start_lr: Rate of the first iteration, above 0; one number, or one per group.
+        end_lr: Rate that iteration `num_it` would have; one number, or one per group.
+        num_it: Number of iterations, at least 1.
+        stop_div: Whether to stop when the smoothed loss diverges (above four times the best).
+
+    Raises:
+        ValueError: A rate is not a finite number above 0, or `num_it` is below 1.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        set_lr: Callable[[Any], None],
+        start_lr: Any = 1e-7,
+        end_lr: Any = 10,
+        num_it: int = 100,
+        stop_div: bool = True,  # noqa: FBT001, FBT002 (the reference's signature)
+    ) -> None:
+        self.schedule = rate_schedule(start_lr, end_lr)
+        self.num_it = num_it
+        self.stop = "interrupted"
+        self._state = _core.SweepState(num_it, stop_div)
+        self._make_snapshot = snapshot
+        self._set_lr = set_lr
+        self._snapshot: Snapshot | None = None
+        self._lrs: list[float] = []
+
+    def __enter__(self) -> SweepEngine:
+        self._snapshot = self._make_snapshot()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._snapshot is not None:
+            self._snapshot.restore()
+            self._snapshot = None
+
+    def begin(self) -> None:
+        """Set the rate of the coming iteration."""
+        self._rate = self.schedule.at(len(self._state) / self.num_it)
+        self._set_lr(self._rate)
+
+    def end(self, loss: Any) -> bool:
+        """Take the loss of the iteration, a number or a tensor of one; return whether to stop."""
+        stop = self._state.push(float(loss.detach() if hasattr(loss, "detach") else loss))
+        self._lrs.append(self._rate if self.schedule.groups is None else float(self._rate[-1]))
+        if stop is not None:
+            self.stop = stop
+        return stop is not None
+
+    @property
+    def sweep(self) -> Sweep:
+        """The curve so far."""
+        return Sweep(
+            self._lrs, self._state.losses, self._state.smoothed, self.num_it, self.stop
+        )
+
+
+def rate_schedule(start_lr: Any, end_lr: Any) -> _core.Schedule:
+    """Return the exponential schedule of a sweep, its arguments checked."""
+    schedule = _core.SchedExp(start_lr, end_lr)
+    for name, value in (("start_lr", schedule.start), ("end_lr", schedule.end)):
+        if np.any(np.asarray(value) <= 0):
+            message = f"`{name}` must be above 0, got {value}"
+            raise ValueError(message)
+    return schedule
+
+
+def run_sweep(
+    step: Callable[[], Any],
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    start_lr: Any = 1e-7,
+    end_lr: Any = 10,
+    num_it: int = 100,
+    *,
+    stop_div: bool = True,
+) -> Sweep:
+    """Sweep the learning rate around a step function, and restore everything.
+
+    Args:
+        step: Trains on one batch with `optimizer` and returns the loss measured before the step,
+            as a number or a tensor of one.
+        model: The module `step` trains.
+        optimizer: The torch optimizer `step` uses; all its groups get the rate.
+        start_lr: Rate of the first iteration, above 0; one number, or one per torch group.
+        end_lr: Rate that iteration `num_it` would have.
+        num_it: Number of iterations, at least 1.
+        stop_div: Whether to stop when the smoothed loss is above four times the best.
+
+    Returns:
+        The curve. Model, optimizer, gradients, modes and random generators are as before, also
+        when `step` raises.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> def step():
+        ...     x = torch.randn(16, 1)
+        ...     loss = (model(x) - 2 * x - 3).square().mean()
+        ...     optimizer.zero_grad()
+        ...     loss.backward()
+        ...     optimizer.step()
+        ...     return loss
+        >>> len(run_sweep(step, model, optimizer, num_it=20, stop_div=False))
+        20
+    """
+    n = len(optimizer.param_groups)
+
+    def set_lr(value: Any) -> None:
+        hypers.write(optimizer, "lr", _core.group_values(value, n, "lr"))
+
+    engine = SweepEngine(
+        lambda: Snapshot(model, optimizer), set_lr, start_lr, end_lr, num_it, stop_div
+    )
+    with engine:
+        stop = False
+        while not stop:
+            engine.begin()
+            stop = engine.end(step())
+    return engine.sweep

@@ -1,0 +1,117 @@
+"""The one writer of hyper-parameters (rule 12).
+
+Everything in lehr that changes a value in `optimizer.param_groups` goes through `write` or
+`keep`. The groups are fetched afresh at every call, because loading an optimizer's state
+replaces the list and its dictionaries.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch.optim import Optimizer
+
+# Public name -> the torch keys it stands for, the first that a group has.
+_KEYS: dict[str, tuple[tuple[str, int | None], ...]] = {
+    "mom": (("momentum", None), ("betas", 0)),
+    "sqr_mom": (("alpha", None), ("betas", 1)),
+    "wd": (("weight_decay", None),),
+}
+
+
+def locate(group: dict[str, Any], name: str) -> tuple[str, int | None]:
+    """Find the torch key, and the index into its tuple, that `name` stands for in a group.
+
+    Raises:
+        KeyError: The group has no such hyper-parameter; the message lists those it has.
+    """
+    for key, index in _KEYS.get(name, ((name, None),)):
+        if key in group and key != "params":
+            return key, index
+    known = sorted(public_names(group))
+    message = f"`{name}` is not a hyper-parameter of this optimizer, which has {known}"
+    raise KeyError(message)
+
+
+def has(group: dict[str, Any], name: str) -> bool:
+    """Whether a torch group has the hyper-parameter `name`."""
+    return any(key in group for key, _ in _KEYS.get(name, ((name, None),)))
+
+
+def read(group: dict[str, Any], name: str) -> Any:
+    """Return the value of `name` in a torch group; tensors as Python numbers."""
+    key, index = locate(group, name)
+    value = group[key] if index is None else group[key][index]
+    return value.item() if hasattr(value, "item") else value
+
+
+def public_names(group: dict[str, Any]) -> list[str]:
+    """Return the names under which the values of a torch group are known."""
+    taken = {key: name for name, keys in _KEYS.items() for key, index in keys if index is None}
+    names = []
+    for key in group:
+        if key == "betas":
+            names += ["mom", "sqr_mom"]
+        elif key not in ("params", "param_names"):
+            names.append(taken.get(key, key))
+    return names
+
+
+def write(optimizer: Optimizer, name: str, values: Sequence[float | None]) -> None:
+    """Set the hyper-parameter `name`, one value per torch group; `None` leaves a group alone.
+
+    Tensors are filled in place, tuples rebuilt, anything else becomes a Python float. Nothing is
+    written unless every group has the hyper-parameter.
+
+    Args:
+        optimizer: Any torch optimizer.
+        name: `lr`, `mom` (momentum or betas[0]), `sqr_mom` (alpha or betas[1]), `wd`
+            (weight_decay), or any key of its groups.
+        values: As many as there are torch groups.
+
+    Raises:
+        KeyError: A group that gets a value has no such hyper-parameter.
+    """
+    groups = optimizer.param_groups
+    pairs = zip(groups, values, strict=True)
+    places = [(group, *locate(group, name), v) for group, v in pairs if v is not None]
+    for group, key, index, value in places:
+        current = group[key]
+        if index is None:
+            group[key] = _replace(current, value)
+        else:
+            changed = list(current)
+            changed[index] = _replace(current[index], value)
+            group[key] = type(current)(changed)
+
+
+def _replace(current: Any, value: float) -> Any:
+    if hasattr(current, "fill_"):
+        current.fill_(value)
+        return current
+    return float(value)
+
+
+def keep(optimizer: Optimizer, copy: Callable[[Any], Callable[[], Any]]) -> Callable[[], None]:
+    """Remember every hyper-parameter of every group; calling the result puts them back.
+
+    Args:
+        optimizer: Any torch optimizer.
+        copy: Remembers one value, and returns what gives it back.
+    """
+    kept = [
+        {key: copy(value) for key, value in group.items() if key != "params"}
+        for group in optimizer.param_groups
+    ]
+
+    def restore() -> None:
+        for group, values in zip(optimizer.param_groups, kept, strict=True):
+            for key in group.keys() - values.keys() - {"params"}:
+                del group[key]
+            for key, value in values.items():
+                group[key] = value()
+
+    return restore

@@ -1,0 +1,109 @@
+"""The loaders of a training, and moving their batches to a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def default_device() -> torch.device:
+    """CUDA when there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Move the tensors of a batch (tuples, lists, dicts, objects with `to`) to `device`."""
+    if isinstance(batch, torch.Tensor):
+        return batch if batch.device == device else batch.to(device, non_blocking=True)
+    if isinstance(batch, (tuple, list)):
+        moved = [to_device(item, device) for item in batch]
+        return type(batch)(*moved) if hasattr(batch, "_fields") else type(batch)(moved)
+    if isinstance(batch, dict):
+        return {key: to_device(item, device) for key, item in batch.items()}
+    return batch.to(device) if hasattr(batch, "to") else batch
+
+
+class DataLoaders:
+    """The loaders of a training: any iterables of batches.
+
+    Args:
+        *loaders: The training loader, and optionally the validation loader and more.
+        path: Where files that belong to the data are; becomes the learner's `path`.
+        device: Where batches and model go: CUDA when there is one, else the CPU.
+
+    Attributes:
+        train: The first loader.
+        valid: The second loader, or `None`.
+
+    Raises:
+        ValueError: No loader is given.
+
+    Example:
+        >>> import torch
+        >>> data = [(torch.zeros(4, 1), torch.zeros(4, 1))] * 3
+        >>> len(DataLoaders(data, data).train)
+        3
+    """
+
+    def __init__(
+        self,
+        *loaders: Iterable[Any],
+        path: str | Path = ".",
+        device: str | torch.device | None = None,
+    ) -> None:
+        if not loaders:
+            message = "DataLoaders needs at least a training loader, got none"
+            raise ValueError(message)
+        self.loaders = loaders
+        self.path = Path(path)
+        self.device = default_device() if device is None else torch.device(device)
+
+    @property
+    def train(self) -> Any:
+        """The training loader."""
+        return self.loaders[0]
+
+    @property
+    def valid(self) -> Any:
+        """The validation loader, or `None`."""
+        return self.loaders[1] if len(self.loaders) > 1 else None
+
+    def __getitem__(self, index: int) -> Any:
+        return self.loaders[index]
+
+    def __len__(self) -> int:
+        return len(self.loaders)
+
+    def one_batch(self) -> Any:
+        """Return one batch of the training loader, on the device."""
+        return to_device(next(iter(self.train)), self.device)
+
+
+def split_batch(batch: Any, *, has_loss: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Split a batch into the model's inputs and the loss function's targets (rule 16).
+
+    A tuple or list is its inputs and, last, its target. Anything else, a dict or an object of
+    your own, goes to the model whole, and to the loss function whole as well, if there is one.
+    """
+    if isinstance(batch, (tuple, list)):
+        return (tuple(batch[:-1]), (batch[-1],)) if len(batch) > 1 else (tuple(batch), ())
+    return (batch,), (batch,) if has_loss else ()
+
+
+def batch_size(batch: Any) -> int:
+    """Return the length of the first tensor in a batch, 1 if there is none."""
+    if isinstance(batch, torch.Tensor):
+        return len(batch) if batch.ndim else 1
+    if isinstance(batch, Mapping):
+        batch = list(batch.values())
+    if isinstance(batch, (tuple, list)):
+        for item in batch:
+            if isinstance(item, (torch.Tensor, tuple, list, Mapping)):
+                return batch_size(item)
+    return 1

@@ -1,0 +1,244 @@
+"""What a fit leaves behind: rates, losses, metrics."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lehr import _core
+from lehr.learner.callback import Callback
+from lehr.learner.data import batch_size
+from lehr.learner.metrics import AverageMetric
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from lehr.sweep import Sweep
+
+# Losses wait on their device and are fetched together: each fetch waits for the device.
+_BLOCK = 64
+
+
+class Recorder(Callback):
+    """Records rates, losses and metrics, and logs a row per epoch.
+
+    Everything is of the last fit.
+
+    Args:
+        add_time: Whether the logged row ends with the epoch's duration.
+        train_metrics: Whether the metrics are measured on training batches.
+        valid_metrics: Whether they are measured on the validation set.
+        beta: Memory of the smoothed loss, in [0, 1).
+
+    Attributes:
+        lrs: The learning rate of each training batch, of the last group.
+        losses: The debiased exponential average of the training loss, `v / (1 - beta^k)` with
+            `v = beta v + (1 - beta) loss`, after each batch.
+        raw_losses: The training loss of each batch.
+        values: Per epoch: the last smoothed loss, the validation loss and metrics.
+        iters: Per epoch: the number of training batches so far.
+        hps: Scheduled values per batch, by name, of the last group.
+        hps_all: The same as lists with one value per group.
+        sweep: The curve of the last learning-rate sweep, or `None`.
+    """
+
+    order = 50
+    in_sweep = False
+
+    def __init__(
+        self,
+        add_time: bool = True,
+        train_metrics: bool = False,
+        valid_metrics: bool = True,
+        beta: float = 0.98,
+    ) -> None:
+        self.add_time = add_time
+        self.train_metrics = train_metrics
+        self.valid_metrics = valid_metrics
+        self.beta = beta
+        self.sweep: Sweep | None = None
+        self.metric_names: list[str] = []
+        self._loss = AverageMetric(lambda *_: None)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.lrs: list[float] = []
+        self.values: list[list[float]] = []
+        self.iters: list[int] = []
+        self.hps: dict[str, list[float]] = {}
+        self.hps_all: dict[str, list[list[float]]] = {}
+        self.log: list[Any] = []
+        self.final_record: list[float] = []
+        self._losses: list[float] = []
+        self._raw: list[float] = []
+        self._waiting: list[torch.Tensor] = []
+        self._smoother = _core.Smoother(self.beta)
+
+    @property
+    def losses(self) -> list[float]:
+        """The smoothed training loss after each batch."""
+        self._fetch()
+        return self._losses
+
+    @property
+    def raw_losses(self) -> list[float]:
+        """The training loss of each batch."""
+        self._fetch()
+        return self._raw
+
+    @property
+    def smooth_loss(self) -> float:
+        """The smoothed training loss so far; NaN before the first batch."""
+        self._fetch()
+        return self._smoother.value
+
+    def _fetch(self) -> None:
+        if not self._waiting:
+            return
+        losses = [loss.item() for loss in self._waiting]
+        self._waiting.clear()
+        self._raw += losses
+        self._losses += self._smoother.extend(losses)
+
+    def before_fit(self) -> None:  # noqa: D102
+        self._reset()
+        names = [metric.name for metric in self.learn.metrics]
+        valid = self.learn.dls.valid is not None
+        self.metric_names = ["epoch", "train_loss"]
+        both = self.train_metrics and self.valid_metrics and valid
+        if self.train_metrics:
+            self.metric_names += [f"train_{name}" for name in names] if both else names
+        if valid:
+            self.metric_names += ["valid_loss"]
+            if self.valid_metrics:
+                self.metric_names += [f"valid_{name}" for name in names] if both else names
+        if self.add_time:
+            self.metric_names += ["time"]
+
+    def before_epoch(self) -> None:  # noqa: D102
+        self._started = time.monotonic()
+        self.log = [self.learn.epoch]
+
+    def before_train(self) -> None:  # noqa: D102
+        self._begin()
+
+    def before_validate(self) -> None:  # noqa: D102
+        self._begin()
+
+    def _begin(self) -> None:
+        self._loss.reset()
+        for metric in self.learn.metrics:
+            metric.reset()
+
+    def after_batch(self) -> None:  # noqa: D102
+        learn = self.learn
+        if learn.loss_grad is None:
+            return
+        if learn.training:
+            self._waiting.append(learn.loss)
+            self.lrs.append(learn.opt.get_hyper("lr")[-1])
+            if len(self._waiting) >= _BLOCK:
+                self._fetch()
+        else:
+            self._loss.add(learn.loss, batch_size(learn.yb or learn.xb))
+        if self.train_metrics if learn.training else self.valid_metrics:
+            for metric in learn.metrics:
+                metric.accumulate(learn)
+
+    def after_train(self) -> None:  # noqa: D102
+        self.log.append(self.smooth_loss)
+        if self.train_metrics:
+            self.log += [metric.value for metric in self.learn.metrics]
+
+    def after_cancel_validate(self) -> None:  # noqa: D102
+        self._loss.reset()
+
+    def after_validate(self) -> None:  # noqa: D102
+        if self._loss.count:
+            self.log.append(self._loss.value)
+            if self.valid_metrics:
+                self.log += [metric.value for metric in self.learn.metrics]
+
+    def after_epoch(self) -> None:  # noqa: D102
+        self.iters.append(len(self.lrs))
+        self.final_record = self.log[1:]
+        self.values.append(self.final_record)
+        row = list(self.log)
+        if self.add_time:
+            seconds = round(time.monotonic() - self._started)
+            hours, minutes = divmod(seconds // 60, 60)
+            start = f"{hours}:" if hours else ""
+            # What a skipped validation left out stays empty.
+            row += [""] * (len(self.metric_names) - len(row) - 1)
+            row.append(f"{start}{minutes:02d}:{seconds % 60:02d}")
+        self.learn.logger(row)
+
+    def cleanup_fit(self) -> None:  # noqa: D102
+        self._fetch()
+
+    def plot_sched(
+        self, keys: str | Sequence[str] | None = None, figsize: tuple[float, float] | None = None
+    ) -> Figure:
+        """Draw what was scheduled in the last fit: one picture a hyper-parameter.
+
+        Args:
+            keys: Which hyper-parameters; all that were scheduled by default.
+            figsize: Width and height of the figure in inches.
+
+        Returns:
+            The figure.
+
+        Raises:
+            ValueError: The last fit scheduled nothing, or not that hyper-parameter.
+        """
+        from lehr import plotting  # noqa: PLC0415
+
+        if not self.hps_all:
+            message = "nothing was scheduled in the last fit: plot_sched draws what a schedule set"
+            raise ValueError(message)
+        keys = list(self.hps_all) if keys is None else [keys] if isinstance(keys, str) else keys
+        for key in keys:
+            if key not in self.hps_all:
+                message = f"`keys` must be among {list(self.hps_all)}, got {key!r}"
+                raise ValueError(message)
+        return plotting.plot_hypers({key: self.hps_all[key] for key in keys}, figsize)
+
+    def plot_lr_find(
+        self,
+        skip_end: int = 5,
+        return_fig: bool = True,
+        suggestions: Sequence[Any] | None = None,
+        nms: Sequence[str] | None = None,
+        *,
+        ax: Any = None,
+    ) -> Figure | None:
+        """Draw the loss over the learning rate of the last sweep.
+
+        Args:
+            skip_end: Number of last points to leave out.
+            return_fig: Whether to return the figure.
+            suggestions: Points (rate, loss) to mark; those of `lr_find` by default.
+            nms: Their names.
+            ax: The matplotlib axes to draw on; a new figure by default.
+
+        Returns:
+            The figure, or `None` without `return_fig`.
+
+        Raises:
+            ValueError: There was no sweep.
+        """
+        from lehr import plotting  # noqa: PLC0415
+
+        if self.sweep is None:
+            message = "there is no sweep to draw: run `learn.lr_find()` first"
+            raise ValueError(message)
+        marks = None
+        if suggestions is not None:
+            names = list(nms) if nms is not None else [f"point {i + 1}" for i in range(len(suggestions))]
+            marks = dict(zip(names, suggestions, strict=True))
+        figure = plotting.plot_sweep(self.sweep, skip_end=skip_end, marks=marks, ax=ax)
+        return figure if return_fig else None

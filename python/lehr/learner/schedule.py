@@ -1,0 +1,186 @@
+"""Callbacks that set hyper-parameters by a schedule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lehr.finder import Snapshot, SweepEngine, rate_schedule
+from lehr.learner.callback import Callback, CancelFitException, CancelValidException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lehr.learner.learner import Learner
+    from lehr.sweep import Sweep
+
+
+class ParamScheduler(Callback):
+    """Sets hyper-parameters to the value of their schedule before every training batch.
+
+    Batch k of a fit of N batches gets the value at `k / N` (rule 1). What was in force is
+    recorded batch by batch in `recorder.hps` (last group) and `recorder.hps_all` (every group).
+
+    Args:
+        scheds: For each hyper-parameter (`lr`, `mom`, `wd`, any key of the optimizer's groups) a
+            schedule or any function of the position, returning one number or one per group; or a
+            list of them, one per group.
+
+    Raises:
+        TypeError: `scheds` is no dictionary, or holds something that cannot be called.
+
+    Example:
+        >>> from lehr import SchedLin
+        >>> from lehr.testing import synth_learner
+        >>> learn = synth_learner()
+        >>> with learn.no_logging():
+        ...     learn.fit(1, cbs=ParamScheduler({"lr": SchedLin(1e-3, 1e-2)}))
+        >>> learn.recorder.hps["lr"][0]
+        0.001
+    """
+
+    order = 60
+    run_valid = False
+
+    def __init__(self, scheds: Mapping[str, Any]) -> None:
+        if not hasattr(scheds, "items"):
+            message = f"`scheds` must map hyper-parameters to schedules, got {scheds!r}"
+            raise TypeError(message)
+        self.scheds = dict(scheds)
+        for name, sched in self.scheds.items():
+            for one in sched if isinstance(sched, (list, tuple)) else [sched]:
+                if not callable(one):
+                    message = f"`scheds[{name!r}]` must be a schedule or a list of them, got {one!r}"
+                    raise TypeError(message)
+        self.hps: dict[str, list[Any]] = {}
+        self.hps_all: dict[str, list[list[Any]]] = {}
+
+    def before_fit(self) -> None:
+        """Check the schedules against the optimizer and begin to record."""
+        opt = self.learn.opt
+        for name, sched in self.scheds.items():
+            opt.get_hyper(name)
+            groups = len(sched) if isinstance(sched, (list, tuple)) else getattr(sched, "groups", None)
+            if groups not in (None, 1, len(opt)) or (isinstance(sched, (list, tuple)) and groups != len(opt)):
+                message = (
+                    f"`scheds[{name!r}]` must give one value or one for each of the {len(opt)} "
+                    f"parameter groups, got {groups}"
+                )
+                raise ValueError(message)
+        self.hps = {name: [] for name in self.scheds}
+        self.hps_all = {name: [] for name in self.scheds}
+
+    def before_batch(self) -> None:
+        """Set the hyper-parameters for this batch."""
+        for name, sched in self.scheds.items():
+            self._set(name, sched, self.learn.pct_train)
+
+    def _set(self, name: str, sched: Any, pos: float) -> None:
+        many = isinstance(sched, (list, tuple))
+        self.learn.opt.set_hyper(name, [one(pos) for one in sched] if many else sched(pos))
+
+    def after_batch(self) -> None:
+        """Record the values that were in force during this batch."""
+        for name, values in self.hps_all.items():
+            now = self.learn.opt.get_hyper(name)
+            values.append(now)
+            self.hps[name].append(now[-1])
+
+    def cleanup_fit(self) -> None:
+        """Hand what was recorded to the recorder, also after an interruption."""
+        recorder = self.learn.__dict__.get("recorder")
+        if recorder is not None:
+            recorder.hps |= self.hps
+            recorder.hps_all |= self.hps_all
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.scheds!r})"
+
+
+class LRFinder(ParamScheduler):
+    """Sweeps the learning rate upwards exponentially, as the one sweep engine in callback form.
+
+    Batch i has the rate `start_lr (end_lr / start_lr)^(i / num_it)`. The fit ends after `num_it`
+    batches, at divergence, or at the second consecutive loss that is not finite, and then weights,
+    optimizer, gradients, modes and random generators are as before. Validation is skipped.
+
+    Args:
+        start_lr: First rate, above 0; one number, or one per group.
+        end_lr: Rate that batch `num_it` would have.
+        num_it: Number of batches; below 6 it becomes 6.
+        stop_div: Whether to stop when the smoothed loss is above four times the best.
+
+    Attributes:
+        sweep: The curve.
+    """
+
+    in_sweep = True
+
+    def __init__(
+        self, start_lr: Any = 1e-7, end_lr: Any = 10, num_it: int = 100, stop_div: bool = True
+    ) -> None:
+        self.num_it = max(num_it, 6)
+        self._arguments = (start_lr, end_lr, self.num_it, stop_div)
+        self._engine: SweepEngine | None = None
+        self._finished: SweepEngine | None = None
+        super().__init__({"lr": rate_schedule(start_lr, end_lr)})
+
+    @property
+    def sweep(self) -> Sweep:
+        """The curve of the sweep that runs or ran last."""
+        engine = self._engine or self._finished
+        if engine is None:
+            message = "the sweep has not begun"
+            raise ValueError(message)
+        return engine.sweep
+
+    def open(self, learn: Learner) -> None:
+        """Remember the state that `close` puts back, unless that is done."""
+        if self._engine is not None:
+            return
+        opt = learn.opt
+        assert opt is not None  # noqa: S101 (every fit has made one)
+        loader = learn.dls.train
+        holders = (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None))
+        generators = {id(g): g for h in holders if (g := getattr(h, "generator", None)) is not None}
+        engine = SweepEngine(
+            lambda: Snapshot(learn.model, opt.torch, generators.values()),
+            lambda value: opt.set_hyper("lr", value),
+            *self._arguments,
+        )
+        self._engine = engine.__enter__()
+
+    def close(self) -> None:
+        """Put everything back; the curve stays."""
+        if self._engine is not None:
+            self._engine.__exit__(None, None, None)
+            self._engine, self._finished = None, self._engine
+
+    def before_fit(self) -> None:
+        """Remember the state and begin to record."""
+        super().before_fit()
+        self.open(self.learn)
+        self.learn._set_wd()  # noqa: SLF001 (what the training to come will use)
+
+    def before_batch(self) -> None:
+        """Set the rate of this batch."""
+        self._engine.begin()
+
+    def after_batch(self) -> None:
+        """Record the loss, and end the fit when the sweep is over."""
+        if self.learn.loss_grad is None:
+            return
+        super().after_batch()
+        if self._engine.end(self.learn.loss):
+            raise CancelFitException
+
+    def before_validate(self) -> None:
+        """Skip the validation."""
+        raise CancelValidException
+
+    def cleanup_fit(self) -> None:
+        """Restore everything, however the sweep ended."""
+        self.close()
+        super().cleanup_fit()
+        recorder = self.learn.__dict__.get("recorder")
+        if recorder is not None and self._finished is not None:
+            recorder.sweep = self._finished.sweep
