@@ -6,12 +6,12 @@ them when they are first used, and say which extra to install when they are miss
 
 from lehr import _core
 from lehr._core import (
-    Schedule,
     SchedCos,
     SchedExp,
     SchedLin,
     SchedNo,
     SchedPoly,
+    Schedule,
     combine_scheds,
     combined_cos,
     sched_cos,
@@ -128,7 +128,7 @@ def __getattr__(name: str) -> object:
     if name not in _LAZY:
         message = f"module 'lehr' has no attribute {name!r}"
         raise AttributeError(message)
-    from importlib import import_module  # noqa: PLC0415 (kept out of `import lehr`)
+    from importlib import import_module
 
     value = getattr(import_module(_LAZY[name]), name)
     globals()[name] = value

@@ -13,7 +13,7 @@ def need(module: str, what: str) -> "ModuleType":
     Raises:
         ImportError: The package is not installed.
     """
-    from importlib import import_module  # noqa: PLC0415 (kept out of `import lehr`)
+    from importlib import import_module
 
     package = module.partition(".")[0]
     try:

@@ -21,9 +21,10 @@ def main() -> None:
     from lehr._extras import need
 
     try:
-        click = need("click", "the lehr command")
+        need("click", "the lehr command")
     except ImportError as error:
         sys.exit(f"lehr: {error}")
+    import click
 
     @click.group(context_settings={"help_option_names": ["-h", "--help"]})
     @click.version_option(package_name="lehr")
@@ -40,7 +41,11 @@ def main() -> None:
         help="Folder for the pictures.",
     )
     @click.option(
-        "--epochs", default=8, show_default=True, type=click.IntRange(min=1), help="Epochs to train."
+        "--epochs",
+        default=8,
+        show_default=True,
+        type=click.IntRange(min=1),
+        help="Epochs to train.",
     )
     @click.option(
         "--lr",
@@ -49,7 +54,7 @@ def main() -> None:
         help="Peak learning rate.  [default: what lr_find suggests]",
     )
     def demo(seed: int, out: Path, epochs: int, lr: float | None) -> None:
-        """Find a learning rate and train on 1,797 real images of digits.
+        r"""Find a learning rate and train on 1,797 real images of digits.
 
         \b
         Examples:
@@ -74,8 +79,10 @@ def digits_learner(seed: int) -> Learner:
     """
     from lehr._extras import need
 
-    torch = need("torch", "the demo")
+    need("torch", "the demo")
     datasets = need("sklearn.datasets", "the demo")
+    import torch
+    from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
 
     from lehr import DataLoaders, Learner, accuracy
@@ -96,9 +103,8 @@ def digits_learner(seed: int) -> Learner:
         DataLoader(TensorDataset(images[valid], labels[valid]), batch_size=256),
     )
     torch.manual_seed(seed)
-    nn = torch.nn
 
-    def block(inputs: int, outputs: int) -> list[torch.nn.Module]:
+    def block(inputs: int, outputs: int) -> list[nn.Module]:
         convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
         return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 
@@ -141,12 +147,15 @@ def run_demo(seed: int, out: Path, epochs: int, lr: float | None) -> None:
         "lr_find.png": recorder.plot_lr_find(),
         "schedule.png": recorder.plot_sched(),
         "losses.png": plotting.plot_losses(
-            recorder.losses, recorder.raw_losses, recorder.iters, [row[1] for row in recorder.values]
+            recorder.losses,
+            recorder.raw_losses,
+            recorder.iters,
+            [row[1] for row in recorder.values],
         ),
     }
     for name, figure in pictures.items():
         figure.savefig(out / name, dpi=150)
-        plotting.plt.close(figure)
+        figure.clear()
     print(f"validation accuracy {recorder.values[-1][-1]:.4f}")
     print(f"{', '.join(pictures)} written to {out.resolve()} in {time.monotonic() - started:.1f} s")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -148,7 +148,7 @@ class SweepEngine:
         start_lr: Any = 1e-7,
         end_lr: Any = 10,
         num_it: int = 100,
-        stop_div: bool = True,  # noqa: FBT001, FBT002 (the reference's signature)
+        stop_div: bool = True,
     ) -> None:
         self.schedule = rate_schedule(start_lr, end_lr)
         self.num_it = num_it
@@ -159,7 +159,7 @@ class SweepEngine:
         self._snapshot: Snapshot | None = None
         self._lrs: list[float] = []
 
-    def __enter__(self) -> SweepEngine:
+    def __enter__(self) -> Self:
         self._snapshot = self._make_snapshot()
         return self
 
@@ -189,9 +189,7 @@ class SweepEngine:
     @property
     def sweep(self) -> Sweep:
         """The curve so far."""
-        return Sweep(
-            self._lrs, self._state.losses, self._state.smoothed, self.num_it, self.stop
-        )
+        return Sweep(self._lrs, self._state.losses, self._state.smoothed, self.num_it, self.stop)
 
 
 def rate_schedule(start_lr: Any, end_lr: Any) -> _core.Schedule:

@@ -61,7 +61,7 @@ class _Annealed:
 
 def _is_importable(function: "Callable[..., Any]") -> bool:
     """Whether pickle will find `function` under its own name."""
-    import sys  # noqa: PLC0415 (kept out of `import lehr`)
+    import sys
 
     found: object = sys.modules.get(function.__module__)
     for name in function.__qualname__.split("."):

@@ -49,6 +49,7 @@ class Sweep:
     smoothed: NDArray[np.float64]
     num_it: int
     stop: str
+    _suggestions: dict[str, Suggestion]
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class Sweep:
     @property
     def suggestions(self) -> MappingProxyType[str, Suggestion]:
         """What each rule said, by name."""
-        from types import MappingProxyType  # noqa: PLC0415
+        from types import MappingProxyType
 
         return MappingProxyType(self._suggestions)
 
@@ -120,4 +121,5 @@ class Sweep:
     def __repr__(self) -> str:
         if len(self) == 0:
             return f"<Sweep of no points, {self.stop}>"
-        return f"<Sweep of {len(self)} points from {self.lrs[0]:.2e} to {self.lrs[-1]:.2e}, {self.stop}>"
+        low, high = self.lrs[0], self.lrs[-1]
+        return f"<Sweep of {len(self)} points from {low:.2e} to {high:.2e}, {self.stop}>"

@@ -107,7 +107,7 @@ class Learner:
         self.model = model
         self.loss_func = loss_func
         self.opt_func = opt_func
-        self.opt: OptimWrapper | None = None
+        self.opt: OptimWrapper = None  # type: ignore[assignment]  # made by the first fit
         self.lr = lr
         self.splitter = splitter
         self.metrics = [make_metric(metric) for metric in _as_list(metrics)]
@@ -164,7 +164,7 @@ class Learner:
             if reset_opt or self.opt is None:
                 self.create_opt()
             self._set_wd(wd)
-            self._opt.set_hyper("lr", self.lr if lr is None else lr)
+            self.opt.set_hyper("lr", self.lr if lr is None else lr)
             self._fit(n_epoch, start_epoch)
 
     def _fit(self, n_epoch: int, start_epoch: int = 0) -> None:
@@ -229,7 +229,7 @@ class Learner:
             if self.training and self.loss_grad is not None:
                 self._backward()
                 self._step()
-                self._opt.zero_grad()
+                self.opt.zero_grad()
         except CancelBatchException:
             self("after_cancel_batch")
         self("after_batch")
@@ -245,7 +245,7 @@ class Learner:
     def _step(self) -> None:
         try:
             self("before_step")
-            self._opt.step()
+            self.opt.step()
         except CancelStepException:
             self("after_cancel_step")
         self("after_step")
@@ -404,17 +404,10 @@ class Learner:
             self.opt = OptimWrapper(groups, opt_func, no_decay=no_decay)
         self.opt.set_hyper("lr", self.lr)
 
-    @property
-    def _opt(self) -> OptimWrapper:
-        if self.opt is None:
-            self.create_opt()
-        assert self.opt is not None  # noqa: S101 (for the type checker)
-        return self.opt
-
     def _set_wd(self, wd: Any = None) -> None:
         wd = self.wd if wd is None else wd
         if wd is not None:
-            self._opt.set_hyper("wd", wd)
+            self.opt.set_hyper("wd", wd)
 
     # Schedules.
 
@@ -460,7 +453,7 @@ class Learner:
         _check_epochs(n_epoch, start_epoch)
         if reset_opt or self.opt is None:
             self.create_opt()
-        opt = self._opt
+        opt = self.opt
         lr_max = self.lr if lr_max is None else lr_max
         peak: Any = _core.group_values(lr_max, len(opt), "lr_max")
         peak = peak[0] if len(peak) == 1 else peak
@@ -484,7 +477,7 @@ class Learner:
         if not hasattr(moms, "__len__") or len(moms) != 3:  # noqa: PLR2004
             message = f"`moms` must be three momenta (start, peak, end), got {moms!r}"
             raise ValueError(message)
-        opt = self._opt
+        opt = self.opt
         if not given and not (opt.has_hyper("mom") and all(opt.get_hyper("mom"))):
             has = "momentum 0" if opt.has_hyper("mom") else "no momentum"
             warnings.warn(
@@ -551,7 +544,8 @@ class Learner:
         names, found = _suggest(sweep, _as_list(suggest_funcs), num_it)
         sweep = sweep.with_suggestions(dict(zip(names, found, strict=True)))
         self._show_sweep(sweep, show_plot)
-        return namedtuple("SuggestedLRs", names)(*(one.lr for one in found))  # noqa: PYI024
+        kind: Any = namedtuple("SuggestedLRs", names)  # noqa: PYI024 (the fields are the rules')
+        return kind(*(one.lr for one in found))
 
     def _show_sweep(self, sweep: Sweep, show_plot: bool) -> None:
         recorder = self.__dict__.get("recorder")
@@ -560,7 +554,7 @@ class Learner:
         if not show_plot:
             return
         try:
-            from lehr import plotting  # noqa: PLC0415
+            from lehr import plotting
         except ImportError as error:
             warnings.warn(f"{error}, or pass `show_plot=False`", stacklevel=3)
             return
@@ -599,9 +593,7 @@ def _suggest(
     return names, found
 
 
-def _ask(
-    function: Callable[..., Any], name: str, lrs: Any, losses: Any, num_it: int
-) -> Suggestion:
+def _ask(function: Callable[..., Any], name: str, lrs: Any, losses: Any, num_it: int) -> Suggestion:
     if len(lrs) == 0:
         reason = "the sweep has no finite loss"
     else:

@@ -169,7 +169,10 @@ class OptimWrapper:
         """The hyper-parameters of each group, by their public names (a fresh copy)."""
         torch_groups = self.torch.param_groups
         return [
-            {name: hypers.read(torch_groups[g[0]], name) for name in hypers.public_names(torch_groups[g[0]])}
+            {
+                name: hypers.read(torch_groups[g[0]], name)
+                for name in hypers.public_names(torch_groups[g[0]])
+            }
             for g in self._groups
         ]
 
@@ -194,7 +197,13 @@ class OptimWrapper:
         return {
             "state": [_copy(self.torch.state.get(param, {})) for param in self.all_params()],
             "hypers": [
-                _copy({k: v for k, v in torch_groups[g[0]].items() if k not in ("params", "param_names")})
+                _copy(
+                    {
+                        k: v
+                        for k, v in torch_groups[g[0]].items()
+                        if k not in ("params", "param_names")
+                    }
+                )
                 for g in self._groups
             ],
         }
@@ -222,10 +231,14 @@ def _as_groups(params: Iterable[Any]) -> list[Params]:
     groups = [list(group) for group in items]
     for index, group in enumerate(groups):
         if not group:
-            message = f"`splitter` must return groups of at least one parameter, group {index} is empty"
+            message = (
+                f"`splitter` must return groups of at least one parameter, group {index} is empty"
+            )
             raise ValueError(message)
         for param in group:
             if not isinstance(param, torch.Tensor):
-                message = f"`splitter` must return lists of parameters, got {param!r} in group {index}"
+                message = (
+                    f"`splitter` must return lists of parameters, got {param!r} in group {index}"
+                )
                 raise TypeError(message)
     return groups

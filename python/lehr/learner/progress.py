@@ -33,7 +33,7 @@ class ProgressCallback(Callback):
         self._drawn = 0.0
 
     def before_fit(self) -> None:  # noqa: D102
-        from lehr.learner.learner import silent  # noqa: PLC0415 (the learner imports this module)
+        from lehr.learner.learner import silent
 
         learn = self.learn
         if learn.logger is silent:
@@ -93,7 +93,7 @@ def _make_bar() -> Any:
     if not sys.stdout.isatty():
         return None
     try:
-        from rich.progress import (  # noqa: PLC0415
+        from rich.progress import (
             BarColumn,
             Progress,
             TaskProgressColumn,

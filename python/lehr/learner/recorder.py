@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from lehr import _core
 from lehr.learner.callback import Callback
 from lehr.learner.data import batch_size
@@ -15,6 +13,7 @@ from lehr.learner.metrics import AverageMetric
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from matplotlib.figure import Figure
 
     from lehr.sweep import Sweep
@@ -195,7 +194,7 @@ class Recorder(Callback):
         Raises:
             ValueError: The last fit scheduled nothing, or not that hyper-parameter.
         """
-        from lehr import plotting  # noqa: PLC0415
+        from lehr import plotting
 
         if not self.hps_all:
             message = "nothing was scheduled in the last fit: plot_sched draws what a schedule set"
@@ -231,14 +230,18 @@ class Recorder(Callback):
         Raises:
             ValueError: There was no sweep.
         """
-        from lehr import plotting  # noqa: PLC0415
+        from lehr import plotting
 
         if self.sweep is None:
             message = "there is no sweep to draw: run `learn.lr_find()` first"
             raise ValueError(message)
         marks = None
         if suggestions is not None:
-            names = list(nms) if nms is not None else [f"point {i + 1}" for i in range(len(suggestions))]
+            names = (
+                list(nms)
+                if nms is not None
+                else [f"point {i + 1}" for i in range(len(suggestions))]
+            )
             marks = dict(zip(names, suggestions, strict=True))
         figure = plotting.plot_sweep(self.sweep, skip_end=skip_end, marks=marks, ax=ax)
         return figure if return_fig else None

@@ -49,7 +49,9 @@ class ParamScheduler(Callback):
         for name, sched in self.scheds.items():
             for one in sched if isinstance(sched, (list, tuple)) else [sched]:
                 if not callable(one):
-                    message = f"`scheds[{name!r}]` must be a schedule or a list of them, got {one!r}"
+                    message = (
+                        f"`scheds[{name!r}]` must be a schedule or a list of them, got {one!r}"
+                    )
                     raise TypeError(message)
         self.hps: dict[str, list[Any]] = {}
         self.hps_all: dict[str, list[list[Any]]] = {}
@@ -59,11 +61,15 @@ class ParamScheduler(Callback):
         opt = self.learn.opt
         for name, sched in self.scheds.items():
             opt.get_hyper(name)
-            groups = len(sched) if isinstance(sched, (list, tuple)) else getattr(sched, "groups", None)
-            if groups not in (None, 1, len(opt)) or (isinstance(sched, (list, tuple)) and groups != len(opt)):
+            if isinstance(sched, (list, tuple)):
+                groups, fits = len(sched), len(sched) == len(opt)
+            else:
+                groups = getattr(sched, "groups", None)
+                fits = groups in (None, 1, len(opt))
+            if not fits:
                 message = (
-                    f"`scheds[{name!r}]` must give one value or one for each of the {len(opt)} "
-                    f"parameter groups, got {groups}"
+                    f"`scheds[{name!r}]` must give a value for each of the {len(opt)} parameter "
+                    f"groups of the optimizer, got {groups}"
                 )
                 raise ValueError(message)
         self.hps = {name: [] for name in self.scheds}
@@ -120,7 +126,7 @@ class LRFinder(ParamScheduler):
     ) -> None:
         self.num_it = max(num_it, 6)
         self._arguments = (start_lr, end_lr, self.num_it, stop_div)
-        self._engine: SweepEngine | None = None
+        self._engine: SweepEngine = None  # type: ignore[assignment]  # while a sweep runs
         self._finished: SweepEngine | None = None
         super().__init__({"lr": rate_schedule(start_lr, end_lr)})
 
@@ -138,7 +144,6 @@ class LRFinder(ParamScheduler):
         if self._engine is not None:
             return
         opt = learn.opt
-        assert opt is not None  # noqa: S101 (every fit has made one)
         loader = learn.dls.train
         holders = (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None))
         generators = {id(g): g for h in holders if (g := getattr(h, "generator", None)) is not None}
@@ -153,7 +158,8 @@ class LRFinder(ParamScheduler):
         """Put everything back; the curve stays."""
         if self._engine is not None:
             self._engine.__exit__(None, None, None)
-            self._engine, self._finished = None, self._engine
+            self._finished = self._engine
+            self._engine = None  # type: ignore[assignment]
 
     def before_fit(self) -> None:
         """Remember the state and begin to record."""

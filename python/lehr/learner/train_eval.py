@@ -22,8 +22,9 @@ class TrainEvalCallback(Callback):
         learn = self.learn
         learn.epoch, learn.loss, learn.train_iter, learn.pct_train = learn.start_epoch, 0.0, 0, 0.0
         learn.model.to(learn.dls.device)
-        if hasattr(learn.model, "reset"):
-            learn.model.reset()
+        reset = getattr(learn.model, "reset", None)
+        if callable(reset):
+            reset()
 
     def before_train(self) -> None:  # noqa: D102
         self._place(0)
@@ -42,5 +43,5 @@ class TrainEvalCallback(Callback):
         """Set the position after so many batches of this epoch."""
         learn = self.learn
         n = learn.n_iter
-        step = learn.epoch * n + (batches if batches < n else n)
+        step = learn.epoch * n + (min(n, batches))
         learn.pct_train = step / (learn.n_epoch * n) if n else 0.0

@@ -8,6 +8,7 @@ use crate::error::OrPy;
 use crate::numbers::{number, numbers};
 use crate::schedule::Schedule;
 
+/// Return one value per group from a number, a sequence, or a slice.
 #[pyfunction]
 pub fn group_values(value: &Bound<'_, PyAny>, groups: usize, name: &str) -> PyResult<Vec<f64>> {
     let Ok(slice) = value.cast::<PySlice>() else {
@@ -28,6 +29,7 @@ pub fn group_values(value: &Bound<'_, PyAny>, groups: usize, name: &str) -> PyRe
     }
 }
 
+/// Return the 1cycle schedule of the rate.
 #[pyfunction]
 pub fn one_cycle_lr(
     lr_max: &Bound<'_, PyAny>,

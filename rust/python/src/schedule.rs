@@ -19,6 +19,7 @@ use crate::numbers::{Numbers, number, numbers, sequence};
 /// Below this many values, releasing the GIL costs more than it gives.
 const DETACH_FROM: usize = 10_000;
 
+/// A hyper-parameter as a function of `pos`, the share of training done.
 #[pyclass(frozen, module = "lehr")]
 pub struct Schedule(pub(crate) lehr_core::Schedule);
 
@@ -81,11 +82,12 @@ impl Schedule {
     fn __call__<'py>(&self, py: Python<'py>, pos: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
         self.evaluate(py, pos)
     }
-
+    /// Return the value at a position; `schedule(pos)` is the same.
     fn at<'py>(&self, py: Python<'py>, pos: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
         self.evaluate(py, pos)
     }
 
+    /// Return the values a training of `steps` steps sees.
     #[pyo3(signature = (steps, end = false))]
     fn values<'py>(
         &self,
@@ -98,6 +100,7 @@ impl Schedule {
         self.shaped(py, values)
     }
 
+    /// The value at 0.
     #[getter]
     fn start(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self.0.as_simple() {
@@ -106,6 +109,7 @@ impl Schedule {
         }
     }
 
+    /// The value at 1.
     #[getter]
     fn end(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self.0.as_simple() {
@@ -114,6 +118,7 @@ impl Schedule {
         }
     }
 
+    /// The schedules or functions it is combined from.
     #[getter]
     fn phases<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
@@ -127,20 +132,23 @@ impl Schedule {
         }
     }
 
+    /// Positions at which its phases begin, and 1.
     #[getter]
     fn boundaries<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.0.boundaries())
     }
 
+    /// Number of parameter groups it gives values for, or None.
     #[getter]
     fn groups(&self) -> Option<usize> {
         self.0.groups()
     }
-
+    /// Return the schedule as JSON that `from_json` reads back.
     fn to_json(&self) -> PyResult<String> {
         self.0.to_json().or_py()
     }
 
+    /// Return the schedule that `to_json` wrote.
     #[staticmethod]
     fn from_json(text: &Bound<'_, PyString>) -> PyResult<Self> {
         let text = text.to_str().map_err(|error| {
@@ -151,6 +159,7 @@ impl Schedule {
         lehr_core::Schedule::from_json(text).or_py().map(Self)
     }
 
+    /// Draw the schedule; return the axes.
     #[pyo3(signature = (ax = None))]
     fn plot<'py>(
         slf: &Bound<'py, Self>,
@@ -329,12 +338,14 @@ fn simple(shape: Shape, start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyR
 
 /// The maker and the direct function of one shape.
 macro_rules! shape_functions {
-    ($shape:expr, $make:ident = $make_name:literal, $direct:ident) => {
+    ($shape:expr, $make:ident = $make_name:literal, $direct:ident, $formula:literal) => {
+        #[doc = concat!("Return the schedule ", $formula, ".")]
         #[pyfunction(name = $make_name)]
         pub fn $make(start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Schedule> {
             simple($shape, start, end)
         }
 
+        #[doc = concat!("Return ", $formula, ".")]
         #[pyfunction]
         pub fn $direct(
             start: &Bound<'_, PyAny>,
@@ -346,11 +357,17 @@ macro_rules! shape_functions {
     };
 }
 
-shape_functions!(Shape::Lin, make_lin = "SchedLin", sched_lin);
-shape_functions!(Shape::Cos, make_cos = "SchedCos", sched_cos);
-shape_functions!(Shape::No, make_no = "SchedNo", sched_no);
-shape_functions!(Shape::Exp, make_exp = "SchedExp", sched_exp);
+shape_functions!(Shape::Lin, make_lin = "SchedLin", sched_lin, "(1 - pos) start + pos end");
+shape_functions!(
+    Shape::Cos,
+    make_cos = "SchedCos",
+    sched_cos,
+    "start + (end - start) (1 - cos(pi pos)) / 2"
+);
+shape_functions!(Shape::No, make_no = "SchedNo", sched_no, "start");
+shape_functions!(Shape::Exp, make_exp = "SchedExp", sched_exp, "start (end / start)^pos");
 
+/// Return the schedule start + (end - start) pos^power.
 #[pyfunction(name = "SchedPoly")]
 pub fn make_poly(
     start: &Bound<'_, PyAny>,
@@ -360,6 +377,7 @@ pub fn make_poly(
     simple(Shape::Poly { power: number(power, "power")? }, start, end)
 }
 
+/// Return the schedule that runs `scheds` one after the other, each for its share of `pcts`.
 #[pyfunction]
 pub fn combine_scheds(pcts: &Bound<'_, PyAny>, scheds: &Bound<'_, PyAny>) -> PyResult<Schedule> {
     let pcts = sequence(pcts, "pcts")?;
@@ -388,6 +406,7 @@ fn part(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Part> {
     Ok(Part::Custom(Arc::new(Callable { function: item.clone().unbind(), groups })))
 }
 
+/// Return the cosine from `start` to `middle` over the share `pct`, then on to `end`.
 #[pyfunction]
 pub fn combined_cos(
     pct: &Bound<'_, PyAny>,

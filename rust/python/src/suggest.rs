@@ -8,6 +8,7 @@ use crate::numbers::sequence;
 /// A suggested rate and the point of the curve it stands on.
 type Suggested = (f64, (f64, f64));
 
+/// Suggest the rate about two thirds down the longest valley of a learning-rate sweep.
 #[pyfunction]
 pub fn valley(
     lrs: &Bound<'_, PyAny>,

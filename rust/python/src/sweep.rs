@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use crate::error::OrPy;
 
+/// A debiased exponential average.
 #[pyclass(frozen, module = "lehr._core")]
 pub struct Smoother(Mutex<lehr_core::sweep::Smoother>);
 
@@ -33,6 +34,7 @@ impl Smoother {
     }
 }
 
+/// The losses of a running sweep and its stop rule.
 #[pyclass(frozen, module = "lehr._core")]
 pub struct SweepState(Mutex<lehr_core::sweep::Sweep>);
 
@@ -63,6 +65,7 @@ impl SweepState {
     }
 }
 
+/// Return the range of points a suggestion reads.
 #[pyfunction]
 pub fn trim(n: usize, num_it: usize) -> (usize, usize) {
     let range = lehr_core::sweep::trim(n, num_it);

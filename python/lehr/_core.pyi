@@ -1,0 +1,507 @@
+"""The compiled core of lehr: schedules, the smoother and stop rule of sweeps, suggestion rules.
+
+All arithmetic is in float64 and gives the same bits on every CPU. The rules cited are those of
+`docs/design/semantics.md`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self, SupportsFloat, SupportsIndex, TypeAlias, final, overload
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+__all__ = [
+    "DEBUG",
+    "VERSION",
+    "SchedCos",
+    "SchedExp",
+    "SchedLin",
+    "SchedNo",
+    "SchedPoly",
+    "Schedule",
+    "Smoother",
+    "SweepState",
+    "_Noop",
+    "combine_scheds",
+    "combined_cos",
+    "group_values",
+    "one_cycle_lr",
+    "sched_cos",
+    "sched_exp",
+    "sched_lin",
+    "sched_no",
+    "trim",
+    "valley",
+]
+
+# A one-dimensional sequence, array, tensor or iterable of numbers.
+_Numbers: TypeAlias = Iterable[SupportsFloat] | NDArray[np.generic]
+# One number, or one per parameter group.
+_Ends: TypeAlias = SupportsFloat | _Numbers
+
+VERSION: str
+DEBUG: bool
+
+@final
+class Schedule:
+    """A hyper-parameter as a function of `pos`, the share of training done.
+
+    Immutable; equal and hashable by value; printed as the call that makes it; pickles and copies.
+    Made by `SchedLin`, `SchedCos`, `SchedNo`, `SchedExp`, `SchedPoly`, `combine_scheds` and
+    `combined_cos`. A training of `steps` steps visits `pos = k / steps` for k = 0 … steps - 1.
+
+    Example:
+        >>> from lehr import SchedCos
+        >>> schedule = SchedCos(0, 2)
+        >>> schedule
+        SchedCos(0.0, 2.0)
+        >>> schedule(0.5)
+        1.0
+        >>> schedule([0, 0.5, 1])
+        array([0., 1., 2.])
+        >>> schedule == eval(repr(schedule))
+        True
+    """
+
+    @overload
+    def __call__(self, pos: SupportsFloat) -> Any: ...
+    @overload
+    def __call__(self, pos: _Numbers) -> NDArray[np.float64]: ...
+    @overload
+    def at(self, pos: SupportsFloat) -> Any:
+        """Return the value at a position; `schedule(pos)` is the same, `at` the cheaper call.
+
+        Args:
+            pos: Share of training done, usually in [0, 1]: a number (anything with `__float__`),
+                or a one-dimensional sequence, array or tensor of n numbers. Outside [0, 1] a
+                simple schedule extrapolates its formula; a combined one extrapolates its last
+                phase above 1.
+
+        Returns:
+            For one position a float, or an array of shape (groups,) if the ends hold one value
+            per group; for n positions an array of shape (n,) or (n, groups). float64.
+
+        Raises:
+            TypeError: `pos` is no number or sequence of numbers.
+            ValueError: `pos` is NaN or infinite; or below 0 for a combined schedule or a
+                polynomial of fractional power; or has more than one dimension.
+
+        Example:
+            >>> from lehr import SchedLin
+            >>> SchedLin([0, 10], 20).at(0.5)
+            array([10., 15.])
+        """
+    @overload
+    def at(self, pos: _Numbers) -> NDArray[np.float64]: ...
+    def values(self, steps: SupportsIndex, end: bool = False) -> NDArray[np.float64]:
+        """Return the values a training of `steps` steps sees.
+
+        `values(steps)[k] == schedule(k / steps)` bit for bit, so `schedule.end` itself is not
+        reached; with `end` the positions are `k / (steps - 1)` and it is.
+
+        Args:
+            steps: Number of steps, at least 1.
+            end: Whether the last value is that at position 1. Of a single step, it is that at 0.
+
+        Returns:
+            float64 of shape (steps,), or (steps, groups).
+
+        Raises:
+            TypeError: `steps` is no integer.
+            ValueError: `steps` is below 1.
+            MemoryError: The values do not fit into memory.
+
+        Example:
+            >>> from lehr import SchedLin
+            >>> SchedLin(0, 1).values(4)
+            array([0.  , 0.25, 0.5 , 0.75])
+            >>> SchedLin(0, 1).values(5, end=True)
+            array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+        """
+    @property
+    def start(self) -> Any:
+        """The value at 0: the constructor's on a simple schedule; a float or an array (groups,)."""
+    @property
+    def end(self) -> Any:
+        """The value at 1: the constructor's on a simple schedule; a float or an array (groups,)."""
+    @property
+    def phases(self) -> tuple[Any, ...]:
+        """The schedules or functions it is combined from; a simple one is its own single phase."""
+    @property
+    def boundaries(self) -> tuple[float, ...]:
+        """Positions at which its phases begin, and 1: one more than there are phases.
+
+        Example:
+            >>> from lehr import combined_cos
+            >>> combined_cos(0.25, 0.5, 1, 0).boundaries
+            (0.0, 0.25, 1.0)
+        """
+    @property
+    def groups(self) -> int | None:
+        """Number of parameter groups it gives values for; `None` if it gives a single one."""
+    def to_json(self) -> str:
+        """Return the schedule as JSON that `from_json` reads back to an equal one.
+
+        Raises:
+            TypeError: A phase is a Python function; the message names it.
+
+        Example:
+            >>> from lehr import SchedLin
+            >>> SchedLin(0, 2).to_json()
+            '{"version":1,"schedule":{"type":"lin","start":0.0,"end":2.0}}'
+        """
+    @staticmethod
+    def from_json(text: str) -> Schedule:
+        """Return the schedule that `to_json` wrote.
+
+        Args:
+            text: The JSON.
+
+        Raises:
+            TypeError: `text` is no string.
+            ValueError: It is anything but the JSON of a schedule: the message says where.
+
+        Example:
+            >>> from lehr import Schedule, combined_cos
+            >>> schedule = combined_cos(0.25, 0.5, 1, 0)
+            >>> Schedule.from_json(schedule.to_json()) == schedule
+            True
+        """
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the schedule over the share of training done, one line per group.
+
+        Args:
+            ax: The matplotlib axes to draw on; those of a new figure by default.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ImportError: matplotlib is not installed; the message says how to get it.
+        """
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self, /) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+def SchedLin(start: _Ends, end: _Ends) -> Schedule:
+    """Return the linear schedule `(1 - pos) start + pos end`.
+
+    Args:
+        start: Value at 0: a finite number, or one per parameter group.
+        end: Value at 1, likewise.
+
+    Raises:
+        TypeError: An end is no number or sequence of numbers.
+        ValueError: An end is not finite, or the numbers of groups differ.
+
+    Example:
+        >>> from lehr import SchedLin
+        >>> SchedLin(0, 2)(0.25)
+        0.5
+    """
+
+def SchedCos(start: _Ends, end: _Ends) -> Schedule:
+    """Return the cosine schedule `start + (end - start) (1 - cos(pi pos)) / 2`.
+
+    Computed as `sin^2(pi (1 - pos) / 2) start + sin^2(pi pos / 2) end`, which keeps its relative
+    accuracy near a tiny end.
+
+    Args:
+        start: Value at 0: a finite number, or one per parameter group.
+        end: Value at 1, likewise.
+
+    Raises:
+        TypeError: An end is no number or sequence of numbers.
+        ValueError: An end is not finite, or the numbers of groups differ.
+
+    Example:
+        >>> from lehr import SchedCos
+        >>> SchedCos(1e-3, 1e-7)(1.0)
+        1e-07
+
+    Reference:
+        Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2016.
+    """
+
+def SchedNo(start: _Ends, end: _Ends) -> Schedule:
+    """Return the constant schedule `start`.
+
+    Args:
+        start: The value: a finite number, or one per parameter group.
+        end: Not used, and kept as `.end`.
+
+    Raises:
+        TypeError: An end is no number or sequence of numbers.
+        ValueError: An end is not finite, or the numbers of groups differ.
+
+    Example:
+        >>> from lehr import SchedNo
+        >>> SchedNo(0.1, 0)(0.7)
+        0.1
+    """
+
+def SchedExp(start: _Ends, end: _Ends) -> Schedule:
+    """Return the exponential schedule `start (end / start)^pos`.
+
+    Args:
+        start: Value at 0: a finite number other than 0, or one per parameter group.
+        end: Value at 1, likewise, of the same sign.
+
+    Raises:
+        TypeError: An end is no number or sequence of numbers.
+        ValueError: An end is 0 or not finite, the signs differ, or the numbers of groups differ.
+
+    Example:
+        >>> from lehr import SchedExp
+        >>> SchedExp(1, 100)(0.5)
+        10.0
+    """
+
+def SchedPoly(start: _Ends, end: _Ends, power: SupportsFloat) -> Schedule:
+    """Return the polynomial schedule `start + (end - start) pos^power`.
+
+    Args:
+        start: Value at 0: a finite number, or one per parameter group.
+        end: Value at 1, likewise.
+        power: A finite number above 0.
+
+    Raises:
+        TypeError: An argument is no number.
+        ValueError: An end is not finite, `power` is not above 0, or the numbers of groups differ.
+
+    Example:
+        >>> from lehr import SchedPoly
+        >>> SchedPoly(0, 2, 2)(0.5)
+        0.5
+    """
+
+def combine_scheds(pcts: _Numbers, scheds: Iterable[Schedule | Callable[[float], Any]]) -> Schedule:
+    """Return the schedule that runs `scheds` one after the other.
+
+    Phase i covers the share `pcts[i]` of training and runs from its own 0 to its own 1 in it. A
+    position on a boundary belongs to the phase it starts, as does one below it by at most 1e-12,
+    so that a phase whose start falls on a whole step starts at that step. Empty phases are
+    passed over.
+
+    Args:
+        pcts: Share of each phase: at least 0, summing to 1 within 1e-6 (they are rescaled).
+        scheds: As many schedules, or functions of a float position in [0, 1] that return a number
+            or one per group.
+
+    Raises:
+        TypeError: A share is no number, or a phase can not be called.
+        ValueError: The lengths differ, a share is negative or not finite, the sum is off 1, the
+            numbers of groups differ, or phases nest more than 64 deep.
+
+    Example:
+        >>> from lehr import SchedCos, SchedLin, SchedNo, combine_scheds
+        >>> f = combine_scheds([0.3, 0.2, 0.5], [SchedLin(0, 1), SchedNo(1, 1), SchedCos(1, 0)])
+        >>> f([0, 0.15, 0.3, 0.4, 1])
+        array([0. , 0.5, 1. , 1. , 0. ])
+    """
+
+def combined_cos(pct: SupportsFloat, start: _Ends, middle: _Ends, end: _Ends) -> Schedule:
+    """Return the cosine from `start` to `middle` over the share `pct`, then from `middle` to `end`.
+
+    Exactly `combine_scheds([pct, 1 - pct], [SchedCos(start, middle), SchedCos(middle, end)])`, the
+    form of the 1cycle policy.
+
+    Args:
+        pct: Share of training until `middle`, in [0, 1].
+        start: Value at 0: a finite number, or one per parameter group.
+        middle: Value at `pct`, likewise.
+        end: Value at 1, likewise.
+
+    Raises:
+        TypeError: An argument is no number or sequence of numbers.
+        ValueError: `pct` is outside [0, 1], an end is not finite, or the numbers of groups differ.
+
+    Example:
+        >>> from lehr import combined_cos
+        >>> combined_cos(0.25, 0.5, 1, 0)([0, 0.25, 0.5, 1])
+        array([0.5 , 1.  , 0.75, 0.  ])
+
+    Reference:
+        Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large
+        Learning Rates", 2017.
+    """
+
+@overload
+def sched_lin(start: _Ends, end: _Ends, pos: SupportsFloat) -> Any:
+    """Return `SchedLin(start, end)(pos)`.
+
+    Example:
+        >>> from lehr import sched_lin
+        >>> sched_lin(0, 2, 0.5)
+        1.0
+    """
+
+@overload
+def sched_lin(start: _Ends, end: _Ends, pos: _Numbers) -> NDArray[np.float64]: ...
+@overload
+def sched_cos(start: _Ends, end: _Ends, pos: SupportsFloat) -> Any:
+    """Return `SchedCos(start, end)(pos)`.
+
+    Example:
+        >>> from lehr import sched_cos
+        >>> sched_cos(0, 2, 0.5)
+        1.0
+    """
+
+@overload
+def sched_cos(start: _Ends, end: _Ends, pos: _Numbers) -> NDArray[np.float64]: ...
+@overload
+def sched_no(start: _Ends, end: _Ends, pos: SupportsFloat) -> Any:
+    """Return `SchedNo(start, end)(pos)`, which is `start`.
+
+    Example:
+        >>> from lehr import sched_no
+        >>> sched_no(3, 2, 0.5)
+        3.0
+    """
+
+@overload
+def sched_no(start: _Ends, end: _Ends, pos: _Numbers) -> NDArray[np.float64]: ...
+@overload
+def sched_exp(start: _Ends, end: _Ends, pos: SupportsFloat) -> Any:
+    """Return `SchedExp(start, end)(pos)`.
+
+    Example:
+        >>> from lehr import sched_exp
+        >>> sched_exp(1, 4, 0.5)
+        2.0
+    """
+
+@overload
+def sched_exp(start: _Ends, end: _Ends, pos: _Numbers) -> NDArray[np.float64]: ...
+def valley(lrs: _Numbers, losses: _Numbers, num_it: Any) -> tuple[float, tuple[float, float]]:
+    """Suggest the rate about two thirds down the longest valley of a learning-rate sweep.
+
+    The valley is the longest strictly decreasing subsequence of `losses`, not necessarily
+    contiguous; the one that ends first. With its length n and the index e of its last point the
+    suggestion is the rate at index `e - n + n // 3 + n // 6`, at least 0. O(n log n).
+
+    Args:
+        lrs: Learning rate of each point of the curve.
+        losses: As many losses; NaN takes no part.
+        num_it: Number of iterations of the sweep; not used, every rule is called with it.
+
+    Returns:
+        The suggested rate, and the point (rate, loss) of the curve it stands on.
+
+    Raises:
+        TypeError: `lrs` or `losses` is no sequence of numbers.
+        ValueError: The lengths differ, or there is no point.
+
+    Example:
+        >>> from lehr import valley
+        >>> losses = [9, 8, 7, 6, 5, 4, 5, 6]
+        >>> valley([10.0**i for i in range(-8, 0)], losses, 8)
+        (1e-06, (1e-06, 7.0))
+
+    Reference:
+        ESRI's rule, as in fastai's `callback.schedule.valley`.
+    """
+
+def group_values(value: Any, groups: int, name: str) -> list[float]:
+    """Return one value per group from a number, a sequence, or a slice.
+
+    Args:
+        value: One number or a sequence of one for all groups; a sequence of `groups` numbers;
+            `slice(a, b)` for equal ratios from a to b; `slice(b)` for b in the last group and
+            b / 10 before it.
+        groups: Number of groups.
+        name: The argument that errors name.
+
+    Raises:
+        TypeError: `value` is not of these forms.
+        ValueError: It has another length, or a number is not finite or outside its range.
+
+    Example:
+        >>> group_values(slice(1.0, 4.0), 3, "lr")
+        [1.0, 2.0, 4.0]
+    """
+
+def one_cycle_lr(
+    lr_max: _Ends, div: SupportsFloat, div_final: SupportsFloat, pct_start: SupportsFloat
+) -> Schedule:
+    """Return `combined_cos(pct_start, lr_max / div, lr_max, lr_max / div_final)`.
+
+    Raises:
+        ValueError: `div` or `div_final` is not above 0, or `pct_start` is outside [0, 1].
+    """
+
+@final
+class Smoother:
+    """A debiased exponential average: `v / (1 - beta^k)` with `v = beta v + (1 - beta) loss`.
+
+    A loss that is not finite is passed over.
+
+    Args:
+        beta: Memory, in [0, 1).
+
+    Example:
+        >>> smoother = Smoother(0.5)
+        >>> smoother.extend([1.0, 4.0])
+        [1.0, 3.0]
+    """
+
+    def __new__(cls, beta: float = 0.98) -> Self: ...
+    def push(self, loss: float) -> float:
+        """Take in a loss and return the average so far; NaN before the first finite loss."""
+    def extend(self, losses: Sequence[float]) -> list[float]:
+        """Take in losses and return the average after each."""
+    @property
+    def value(self) -> float:
+        """The average so far; NaN before the first finite loss."""
+
+@final
+class SweepState:
+    """The losses of a running sweep and its stop rule.
+
+    Args:
+        num_it: Number of iterations, at least 1.
+        stop_div: Whether a diverging loss ends it: a smoothed loss above four times the best, or
+            where the best is 0 or below, above it by three times the range seen. Not tested in
+            the first `min(num_it / 10 + 20, num_it / 2)` iterations.
+        beta: Memory of the smoothed loss.
+
+    Example:
+        >>> state = SweepState(3)
+        >>> [state.push(loss) for loss in (3.0, 2.0, 1.0)]
+        [None, None, 'finished']
+    """
+
+    def __new__(cls, num_it: int, stop_div: bool = True, beta: float = 0.98) -> Self: ...
+    def push(self, loss: float) -> str | None:
+        """Record a loss; return why the sweep ends, or `None`.
+
+        The reasons are "finished", "diverged", and "non-finite" at the second consecutive loss
+        that is NaN or infinite.
+        """
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """The losses as given."""
+    @property
+    def smoothed(self) -> NDArray[np.float64]:
+        """The debiased averages; NaN where the loss is not finite."""
+    def __len__(self, /) -> int: ...
+
+@final
+class _Noop:
+    """Takes a position and does nothing: the floor that benches measure a call against."""
+
+    def __new__(cls) -> Self: ...
+    def __call__(self, pos: float) -> float: ...
+
+def trim(n: int, num_it: int) -> tuple[int, int]:
+    """Return the range of points a suggestion reads, of `n` of a sweep meant to have `num_it`.
+
+    Without the first `num_it // 10` and the last 5; where that would drop more than half of them,
+    without the first tenth and the last twentieth.
+
+    Example:
+        >>> trim(100, 100)
+        (10, 95)
+    """
