@@ -544,7 +544,7 @@ class Learner:
         names, found = _suggest(sweep, _as_list(suggest_funcs), num_it)
         sweep = sweep.with_suggestions(dict(zip(names, found, strict=True)))
         self._show_sweep(sweep, show_plot)
-        kind: Any = namedtuple("SuggestedLRs", names)  # noqa: PYI024 (the fields are the rules')
+        kind: Any = namedtuple("SuggestedLRs", names)  # type: ignore[misc]  # noqa: PYI024
         return kind(*(one.lr for one in found))
 
     def _show_sweep(self, sweep: Sweep, show_plot: bool) -> None:

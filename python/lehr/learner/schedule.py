@@ -62,7 +62,8 @@ class ParamScheduler(Callback):
         for name, sched in self.scheds.items():
             opt.get_hyper(name)
             if isinstance(sched, (list, tuple)):
-                groups, fits = len(sched), len(sched) == len(opt)
+                groups: Any = len(sched)
+                fits = groups == len(opt)
             else:
                 groups = getattr(sched, "groups", None)
                 fits = groups in (None, 1, len(opt))

@@ -119,7 +119,9 @@ pub(crate) fn sin2(r_hi: f64, r_lo: f64) -> f64 {
     let low = (c0 + c1 * z) + (c2 + c3 * z) * z2;
     let high = (c4 + c5 * z) + (c6 + c7 * z) * z2;
     let tail = low + high * (z2 * z2);
-    leading + ((missing * C0 + square * C0_LO) + z2 * tail)
+    // (r_hi + r_lo)^4 = r_hi^4 + 4 r_hi^3 r_lo to first order.
+    let tail_weight = z * (z + 4.0 * r_hi * r_lo);
+    leading + ((missing * C0 + square * C0_LO) + tail_weight * tail)
 }
 
 /// `sin^2(pi r / 2)` for any finite `r`: the period is 2 and the function is even.

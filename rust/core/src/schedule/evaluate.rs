@@ -19,14 +19,14 @@ impl Schedule {
             return Ok(kernel.value(Pos { hi: pos, lo: 0.0 }.near()));
         }
         let mut value = [0.0];
-        self.value(Pos { hi: pos, lo: 0.0 }, &mut value)?;
+        self.value::<false>(Pos { hi: pos, lo: 0.0 }, &mut value)?;
         Ok(value[0])
     }
 
     /// The values at `pos`, one a group, into `out` (`groups` values, or one without groups).
     pub fn at_groups(&self, pos: f64, out: &mut [f64]) -> Result<()> {
         check_position(pos)?;
-        self.value(Pos { hi: pos, lo: 0.0 }, out)
+        self.value::<false>(Pos { hi: pos, lo: 0.0 }, out)
     }
 
     /// The values at every position, position by position, `groups` values each.
@@ -78,7 +78,7 @@ impl Schedule {
     }
 
     /// The values at one position.
-    fn value(&self, pos: Pos, out: &mut [f64]) -> Result<()> {
+    fn value<const NESTED: bool>(&self, pos: Pos, out: &mut [f64]) -> Result<()> {
         match &*self.0 {
             Body::Simple(simple) => {
                 simple.shape.check_domain(pos.hi)?;
@@ -87,7 +87,7 @@ impl Schedule {
             }
             Body::Combined(combined) => {
                 let (span, part) = combined.phase(pos.hi)?;
-                part.value(span.near(pos), out)
+                part.value(span.near::<NESTED>(pos), out)
             }
         }
     }
@@ -98,10 +98,10 @@ impl Schedule {
             Body::Simple(simple) => {
                 let lowest = hi.iter().copied().fold(f64::INFINITY, f64::min);
                 simple.shape.check_domain(lowest)?;
-                simple.kernels.run(level, &Span::whole(), hi, lo, out);
+                simple.kernels.run::<false>(level, &Span::whole(), hi, lo, out);
                 Ok(())
             }
-            Body::Combined(combined) => combined.chunk(level, hi, lo, out),
+            Body::Combined(combined) => combined.chunk::<false>(level, hi, lo, out),
         }
     }
 }
@@ -132,7 +132,7 @@ impl Part {
                 }
                 Body::Combined(_) => {
                     let (hi, lo) = near.start_pair();
-                    schedule.value(Pos { hi, lo }, out)
+                    schedule.value::<true>(Pos { hi, lo }, out)
                 }
             },
             Self::Custom(custom) => {
@@ -164,7 +164,13 @@ impl Combined {
         }
     }
 
-    fn chunk(&self, level: Level, hi: &[f64], lo: &[f64], out: &mut [f64]) -> Result<()> {
+    fn chunk<const NESTED: bool>(
+        &self,
+        level: Level,
+        hi: &[f64],
+        lo: &[f64],
+        out: &mut [f64],
+    ) -> Result<()> {
         let width = out.len() / hi.len().max(1);
         let mut first = 0;
         while first < hi.len() {
@@ -182,7 +188,7 @@ impl Combined {
             };
             let end = first + run;
             let values = &mut out[first * width..end * width];
-            part.run(level, span, &hi[first..end], &lo[first..end], values)?;
+            part.run::<NESTED>(level, span, &hi[first..end], &lo[first..end], values)?;
             first = end;
         }
         Ok(())
@@ -191,7 +197,7 @@ impl Combined {
 
 impl Part {
     /// The values at positions that all lie in `span`.
-    fn run(
+    fn run<const NESTED: bool>(
         &self,
         level: Level,
         span: &Span,
@@ -203,21 +209,22 @@ impl Part {
         match self {
             Self::Schedule(schedule) => match &*schedule.0 {
                 Body::Simple(simple) => {
-                    simple.kernels.run(level, span, hi, lo, out);
+                    simple.kernels.run::<NESTED>(level, span, hi, lo, out);
                     Ok(())
                 }
                 Body::Combined(inner) => {
                     let mut local_hi = [0.0; CHUNK];
                     let mut local_lo = [0.0; CHUNK];
                     for (i, (&hi, &lo)) in hi.iter().zip(lo).enumerate() {
-                        (local_hi[i], local_lo[i]) = span.near(Pos { hi, lo }).start_pair();
+                        (local_hi[i], local_lo[i]) =
+                            span.near::<NESTED>(Pos { hi, lo }).start_pair();
                     }
-                    inner.chunk(level, &local_hi[..hi.len()], &local_lo[..hi.len()], out)
+                    inner.chunk::<true>(level, &local_hi[..hi.len()], &local_lo[..hi.len()], out)
                 }
             },
             Self::Custom(_) => {
                 for (i, (&hi, &lo)) in hi.iter().zip(lo).enumerate() {
-                    let near = span.near(Pos { hi, lo });
+                    let near = span.near::<NESTED>(Pos { hi, lo });
                     self.value(near, &mut out[i * width..(i + 1) * width])?;
                 }
                 Ok(())
@@ -241,15 +248,22 @@ impl Kernels {
     }
 
     /// The values at positions that all lie in `span`.
-    fn run(&self, level: Level, span: &Span, hi: &[f64], lo: &[f64], out: &mut [f64]) {
+    fn run<const NESTED: bool>(
+        &self,
+        level: Level,
+        span: &Span,
+        hi: &[f64],
+        lo: &[f64],
+        out: &mut [f64],
+    ) {
         let width = out.len() / hi.len().max(1);
         if width == 1 {
-            kernel_run(self.get(0), level, span, hi, lo, out);
+            kernel_run::<NESTED>(self.get(0), level, span, hi, lo, out);
             return;
         }
         let mut column = [0.0; CHUNK];
         for group in 0..width {
-            kernel_run(self.get(group), level, span, hi, lo, &mut column[..hi.len()]);
+            kernel_run::<NESTED>(self.get(group), level, span, hi, lo, &mut column[..hi.len()]);
             for (row, value) in column[..hi.len()].iter().enumerate() {
                 out[row * width + group] = *value;
             }
@@ -265,31 +279,44 @@ impl Kernels {
 }
 
 /// One group's values at positions that all lie in `span`.
-fn kernel_run(kernel: &Kernel, level: Level, span: &Span, hi: &[f64], lo: &[f64], out: &mut [f64]) {
+fn kernel_run<const NESTED: bool>(
+    kernel: &Kernel,
+    level: Level,
+    span: &Span,
+    hi: &[f64],
+    lo: &[f64],
+    out: &mut [f64],
+) {
     let span = *span;
     // The vectorised bodies hold within [0, 1]; outside, the scalar path takes over.
     let inside = hi.iter().fold(true, |all, pos| all & (*pos >= 0.0) & (*pos <= 1.0));
     match *kernel {
         Kernel::Constant(value) => out.fill(value),
         Kernel::Lin { start, end } => {
-            dispatch!(level, _simd => each(span, hi, lo, out, |near| kernel::lin(start, end, near)));
+            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| kernel::lin(start, end, near)));
         }
         Kernel::Cos { start, end } if inside => {
-            dispatch!(level, _simd => each(span, hi, lo, out, |near| kernel::cos(start, end, near)));
+            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| kernel::cos(start, end, near)));
         }
         Kernel::Exp { start, end, log_ratio } if inside => {
-            dispatch!(level, _simd => each(span, hi, lo, out, |near| {
+            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| {
                 kernel::exp(start, end, &log_ratio, near)
             }));
         }
-        _ => each(span, hi, lo, out, |near| kernel.value(near)),
+        _ => each::<NESTED>(span, hi, lo, out, |near| kernel.value(near)),
     }
 }
 
 #[inline(always)]
-fn each(span: Span, hi: &[f64], lo: &[f64], out: &mut [f64], value: impl Fn(Near) -> f64) {
+fn each<const NESTED: bool>(
+    span: Span,
+    hi: &[f64],
+    lo: &[f64],
+    out: &mut [f64],
+    value: impl Fn(Near) -> f64,
+) {
     for ((out, &hi), &lo) in out.iter_mut().zip(hi).zip(lo) {
-        *out = value(span.near(Pos { hi, lo }));
+        *out = value(span.near::<NESTED>(Pos { hi, lo }));
     }
 }
 

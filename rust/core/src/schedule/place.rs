@@ -52,6 +52,8 @@ pub(crate) struct Span {
     /// The phase's boundaries.
     start: f64,
     end: f64,
+    /// Positions below count as this: the start of a phase, nothing on a bare schedule.
+    floor: f64,
     /// The first position that belongs to the phase.
     pub(crate) threshold: f64,
     /// `1 / (end - start)`.
@@ -64,13 +66,15 @@ pub(crate) struct Span {
 impl Span {
     /// The whole of a bare schedule.
     pub(crate) fn whole() -> Self {
-        Self { threshold: f64::NEG_INFINITY, snap_end: 0.0, ..Self::new(0.0, 1.0) }
+        let unbounded = f64::NEG_INFINITY;
+        Self { floor: unbounded, threshold: unbounded, snap_end: 0.0, ..Self::new(0.0, 1.0) }
     }
 
     pub(crate) fn new(start: f64, end: f64) -> Self {
         Self {
             start,
             end,
+            floor: start,
             threshold: if start == 0.0 { 0.0 } else { start - SNAP },
             inverse: Factor::reciprocal(two_sum(end, -start)),
             snap_end: if end == 1.0 { SNAP } else { 0.0 },
@@ -78,10 +82,13 @@ impl Span {
     }
 
     /// The local position of `pos`, `(pos - start) / (end - start)`, from the nearer end.
+    ///
+    /// Without `NESTED`, `pos` is a plain float64 and `pos.lo` is 0. The distance of a `NESTED`
+    /// one is summed anew, because the low part can outgrow a small distance.
     #[inline(always)]
-    pub(crate) fn near(&self, pos: Pos) -> Near {
-        let hi = if pos.hi < self.start { self.start } else { pos.hi };
-        let lo = if pos.hi < self.start { 0.0 } else { pos.lo };
+    pub(crate) fn near<const NESTED: bool>(&self, pos: Pos) -> Near {
+        let hi = if pos.hi < self.floor { self.floor } else { pos.hi };
+        let lo = if pos.hi < self.floor { 0.0 } else { pos.lo };
         let after = hi - self.start;
         let after_lo = (hi - after) - self.start;
         let before = self.end - hi;
@@ -90,6 +97,7 @@ impl Span {
         let (r, r_lo) = if from_end { (before, before_lo - lo) } else { (after, after_lo + lo) };
         let snapped = from_end && r > 0.0 && r <= self.snap_end;
         let (r, r_lo) = if snapped { (0.0, 0.0) } else { (r, r_lo) };
+        let (r, r_lo) = if NESTED { two_sum(r, r_lo) } else { (r, r_lo) };
         let (r, lo) = self.inverse.times(r, r_lo);
         Near { r, lo, from_end }
     }

@@ -1,0 +1,25 @@
+"""Shared fixtures."""
+
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pytest
+
+mpl.use("agg")
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """What fastai 2.8.12 does, recorded by tests/reference/record.py."""
+    return json.loads((ROOT / "tests/data/reference.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Leave no figure behind."""
+    yield
+    plt.close("all")
