@@ -69,7 +69,7 @@ class Schedule:
     @overload
     def __call__(self, pos: _Numbers) -> NDArray[np.float64]: ...
     @overload
-    def at(self, pos: SupportsFloat) -> Any:
+    def at(self, pos: SupportsFloat, /) -> Any:
         """Return the value at a position; `schedule(pos)` is the same, `at` the cheaper call.
 
         Args:
@@ -93,7 +93,7 @@ class Schedule:
             array([10., 15.])
         """
     @overload
-    def at(self, pos: _Numbers) -> NDArray[np.float64]: ...
+    def at(self, pos: _Numbers, /) -> NDArray[np.float64]: ...
     def values(self, steps: SupportsIndex, end: bool = False) -> NDArray[np.float64]:
         """Return the values a training of `steps` steps sees.
 

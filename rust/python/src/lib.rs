@@ -1,7 +1,8 @@
 //! The compiled module `lehr._core`: conversion between Python and `lehr-core`, no arithmetic.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod at;
 mod error;
 mod noop;
 mod numbers;
@@ -26,6 +27,11 @@ mod _core {
     use crate::suggest::valley;
     #[pymodule_export]
     use crate::sweep::{Smoother, SweepState, trim};
+
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        crate::at::install(pyo3::Bound::py(module))
+    }
 
     /// The version of the package, from the one place that states it.
     #[pymodule_export]

@@ -82,11 +82,6 @@ impl Schedule {
     fn __call__<'py>(&self, py: Python<'py>, pos: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
         self.evaluate(py, pos)
     }
-    /// Return the value at a position; `schedule(pos)` is the same.
-    fn at<'py>(&self, py: Python<'py>, pos: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
-        self.evaluate(py, pos)
-    }
-
     /// Return the values a training of `steps` steps sees.
     #[pyo3(signature = (steps, end = false))]
     fn values<'py>(
@@ -234,7 +229,7 @@ impl Schedule {
 impl Schedule {
     /// The value at one position, or the values at several.
     #[inline]
-    fn evaluate(&self, py: Python<'_>, pos: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    pub(crate) fn evaluate(&self, py: Python<'_>, pos: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if let Ok(pos) = pos.cast_exact::<PyFloat>() {
             return self.one(py, pos.value());
         }

@@ -13,13 +13,37 @@ const CHUNK: usize = 256;
 impl Schedule {
     /// The value at `pos` of a schedule without groups.
     pub fn at(&self, pos: f64) -> Result<f64> {
-        check_position(pos)?;
-        if let Body::Simple(Simple { kernels: Kernels::One(kernel), shape, .. }) = &*self.0 {
-            shape.check_domain(pos)?;
-            return Ok(kernel.value(Pos { hi: pos, lo: 0.0 }.near()));
+        match self.at_inside(pos) {
+            Some(value) => Ok(value),
+            None => self.at_anywhere(pos),
         }
+    }
+
+    /// The short way: positions in `[0, 1]` of a schedule without groups that is simple, or
+    /// combined from simple ones; `None` for all that [`Schedule::at`] has to look at closer.
+    #[inline]
+    #[must_use]
+    pub fn at_inside(&self, pos: f64) -> Option<f64> {
+        if !(0.0..=1.0).contains(&pos) {
+            return None;
+        }
+        let pos = Pos { hi: pos, lo: 0.0 };
+        match &*self.0 {
+            Body::Simple(Simple { kernels: Kernels::One(kernel), .. }) => {
+                Some(kernel.value(pos.near()))
+            }
+            Body::Combined(combined) => {
+                let stretch = &combined.stretches[combined.phase_index(pos.hi)];
+                stretch.kernel.as_ref().map(|kernel| kernel.value(stretch.span.near::<false>(pos)))
+            }
+            Body::Simple(_) => None,
+        }
+    }
+
+    #[cold]
+    fn at_anywhere(&self, pos: f64) -> Result<f64> {
         let mut value = [0.0];
-        self.value::<false>(Pos { hi: pos, lo: 0.0 }, &mut value)?;
+        self.at_groups(pos, &mut value)?;
         Ok(value[0])
     }
 
@@ -150,17 +174,18 @@ impl Combined {
         if pos < 0.0 {
             return Err(below_zero(pos));
         }
-        let (span, index) = &self.spans[self.phase_index(pos)];
-        Ok((span, &self.parts[*index]))
+        let stretch = &self.stretches[self.phase_index(pos)];
+        Ok((&stretch.span, &self.parts[stretch.index]))
     }
 
     /// The last phase whose threshold is at or below `pos`; the first one starts at 0.
     #[inline]
     fn phase_index(&self, pos: f64) -> usize {
-        if self.spans.len() <= 8 {
-            self.spans[1..].iter().filter(|(span, _)| pos >= span.threshold).count()
+        let later = &self.stretches[1..];
+        if later.len() < 8 {
+            later.iter().filter(|stretch| pos >= stretch.span.threshold).count()
         } else {
-            self.spans[1..].partition_point(|(span, _)| pos >= span.threshold)
+            later.partition_point(|stretch| pos >= stretch.span.threshold)
         }
     }
 
@@ -176,7 +201,8 @@ impl Combined {
         while first < hi.len() {
             let (span, part) = self.phase(hi[first])?;
             let index = self.phase_index(hi[first]);
-            let next = self.spans.get(index + 1).map_or(f64::INFINITY, |(span, _)| span.threshold);
+            let next =
+                self.stretches.get(index + 1).map_or(f64::INFINITY, |next| next.span.threshold);
             let low = if index == 0 { 0.0 } else { span.threshold };
             let same = |pos: &f64| *pos >= low && *pos < next;
             // The whole rest in one phase is the common case, and vectorises.

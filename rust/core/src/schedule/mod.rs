@@ -91,11 +91,19 @@ struct Combined {
     pcts: Vec<f64>,
     boundaries: Vec<f64>,
     parts: Vec<Part>,
-    /// The phases that positions can lie in, each with its index into `parts`.
-    spans: Vec<(Span, usize)>,
+    stretches: Vec<Stretch>,
     groups: Option<usize>,
     depth: usize,
     customs: usize,
+}
+
+/// A phase that positions can lie in.
+struct Stretch {
+    span: Span,
+    /// Its part's index.
+    index: usize,
+    /// Its part's kernel, if the part is a simple schedule without groups: one look-up less.
+    kernel: Option<Kernel>,
 }
 
 impl Schedule {
@@ -163,16 +171,20 @@ impl Schedule {
         }
         boundaries[pcts.len()] = 1.0;
         // No position lies in a phase this narrow: all count as the boundary above it.
-        let spans = (0..parts.len())
+        let stretches = (0..parts.len())
             .filter(|&i| boundaries[i + 1] - boundaries[i] > 1e-200)
-            .map(|i| (Span::new(boundaries[i], boundaries[i + 1]), i))
+            .map(|index| Stretch {
+                span: Span::new(boundaries[index], boundaries[index + 1]),
+                index,
+                kernel: parts[index].kernel(),
+            })
             .collect();
         let customs = parts.iter().map(Part::customs).sum();
         Ok(Self(Arc::new(Body::Combined(Combined {
             pcts,
             boundaries,
             parts,
-            spans,
+            stretches,
             groups,
             depth,
             customs,
@@ -343,6 +355,16 @@ impl Part {
         match self {
             Self::Schedule(schedule) => schedule.groups(),
             Self::Custom(custom) => custom.groups(),
+        }
+    }
+
+    fn kernel(&self) -> Option<Kernel> {
+        match self {
+            Self::Schedule(schedule) => match &*schedule.0 {
+                Body::Simple(Simple { kernels: Kernels::One(kernel), .. }) => Some(*kernel),
+                _ => None,
+            },
+            Self::Custom(_) => None,
         }
     }
 
