@@ -153,8 +153,9 @@ impl Schedule {
             boundaries.push(sum.value());
         }
         let total = sum.value();
-        // Infinite if the shares overflow: refused as well.
-        if (total - 1.0).abs() > SUM_TOLERANCE {
+        let off = (total - 1.0).abs();
+        // NaN if the shares overflow.
+        if off.is_nan() || off > SUM_TOLERANCE {
             return Err(value_error!("`pcts` must sum to 1, got {total:?} from {pcts:?}"));
         }
         let depth = 1 + parts.iter().map(Part::depth).max().unwrap_or(0);

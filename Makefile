@@ -1,0 +1,74 @@
+# `make help` lists the targets. Every one installs what it needs, and all share `.venv`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help dev demo test test-rust test-python lint fmt stubs bench wheel docs ci clean check-tools
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+check-tools:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "lehr needs Python 3.11 or later: install it from https://www.python.org/downloads or set PYTHON=..."; exit 1; }
+	@command -v cargo >/dev/null || \
+	  { echo "lehr needs a Rust toolchain: install it with the command on https://rustup.rs"; exit 1; }
+
+$(BIN)/python: | check-tools
+	$(PYTHON) -m venv $(VENV)
+
+# The packages of the extra, then the extension: rebuilt when Rust code changes.
+$(VENV)/.installed-%: pyproject.toml $(RUST_SOURCES) | check-tools $(BIN)/python
+	$(BIN)/python -m pip install --quiet 'maturin>=1.9,<2'
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras $*
+	@touch $@
+
+dev: $(VENV)/.installed-dev ## Install lehr for development, with everything tests need
+
+demo: $(VENV)/.installed-all ## Find a rate and train on real images; pictures go to lehr-demo/
+	$(BIN)/lehr demo
+
+test: test-rust test-python ## Run all tests, Rust and Python
+
+test-rust: | check-tools
+	cargo test --quiet --package lehr-core
+
+test-python: $(VENV)/.installed-dev
+	$(BIN)/pytest -q
+
+lint: $(VENV)/.installed-dev stubs ## Check format, lints and types
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	$(BIN)/ruff format --check python tests benches rust
+	$(BIN)/ruff check python tests benches rust
+	$(BIN)/mypy
+
+stubs: $(VENV)/.installed-dev ## Check the stub against the compiled module
+	$(BIN)/python -m mypy.stubtest lehr._core --mypy-config-file pyproject.toml
+
+fmt: $(VENV)/.installed-dev ## Format all code
+	cargo fmt --all
+	$(BIN)/ruff format python tests benches rust
+	$(BIN)/ruff check --fix python tests benches rust
+
+bench: $(VENV)/.installed-dev ## Print the table of ratios
+	$(BIN)/python benches/bench.py
+
+wheel: $(VENV)/.installed-dev ## Build the sdist and the wheel into dist/
+	rm -rf dist
+	$(BIN)/maturin build --release --sdist --out dist --quiet
+	ls -l dist
+
+docs: $(VENV)/.installed-dev ## Run every example of README, docs and docstrings
+	$(BIN)/pytest -q tests/test_docs.py
+
+ci: test lint ## What CI runs: all tests, then all lints
+	@echo "ci: tests and lints are green"
+
+clean: ## Remove what was built, .venv included
+	rm -rf $(VENV) target dist lehr-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find python -name '*.so' -delete
