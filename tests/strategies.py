@@ -3,9 +3,8 @@
 import sys
 from pathlib import Path
 
-from hypothesis import strategies as st
-
 import lehr
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))
 
@@ -22,7 +21,9 @@ def ends(groups):
 
 
 def same_sign(groups):
-    values = magnitudes if groups is None else st.lists(magnitudes, min_size=groups, max_size=groups)
+    values = (
+        magnitudes if groups is None else st.lists(magnitudes, min_size=groups, max_size=groups)
+    )
     return st.tuples(values, values)
 
 

@@ -2,14 +2,13 @@
 
 import math
 
+import lehr
 import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import magnitudes, positions, powers, shares
-
-import lehr
 
 mp.mp.dps = 60
 
@@ -84,7 +83,9 @@ def test_polynomial_is_within_4_ulp_of_the_larger_end(start, end, pos, power, si
 @given(
     shares,
     positions,
-    st.lists(st.tuples(st.sampled_from(["lin", "cos", "exp"]), normal, normal), min_size=6, max_size=6),
+    st.lists(
+        st.tuples(st.sampled_from(["lin", "cos", "exp"]), normal, normal), min_size=6, max_size=6
+    ),
 )
 def test_combined_schedule_is_within_4_ulp(pcts, pos, phases):
     total = math.fsum(pcts)
@@ -124,7 +125,9 @@ def test_a_million_positions_of_a_one_cycle_are_within_4_ulp_of_numpy_longdouble
     fall = phase((pos - np.longdouble(0.25)) / np.longdouble(0.75), 1e-3, 1e-8)
     expected = np.where(pos < 0.25, rise, fall)
     values = schedule.values(1_000_000)
-    error = np.abs(values.astype(np.longdouble) - expected) / np.spacing(expected.astype(np.float64))
+    error = np.abs(values.astype(np.longdouble) - expected) / np.spacing(
+        expected.astype(np.float64)
+    )
     assert float(error.max()) <= LIMIT
 
 
@@ -134,7 +137,9 @@ def test_a_phase_that_starts_on_a_whole_step_starts_exactly_there(lengths, scale
     """Boundaries at integer steps: the expected start steps are exact integers."""
     total = sum(lengths)
     steps = total * scale
-    schedule = lehr.combine_scheds([n / total for n in lengths], [lehr.SchedLin(1, 0)] * len(lengths))
+    schedule = lehr.combine_scheds(
+        [n / total for n in lengths], [lehr.SchedLin(1, 0)] * len(lengths)
+    )
     values = schedule.values(steps)
     starts = [sum(lengths[:i]) * scale for i in range(len(lengths))]
     # A boundary is rounded: a start may lie above it by an ulp, and is then 1 - 1e-16.

@@ -5,14 +5,13 @@ import math
 import pickle
 
 import cloudpickle
+import lehr
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import any_schedule, finite, positions, same_sign, schedules, simple
-
-import lehr
 
 ONE_OF_EACH = [
     lehr.SchedLin(0, 2),
@@ -21,7 +20,9 @@ ONE_OF_EACH = [
     lehr.SchedExp(1e-7, 10),
     lehr.SchedPoly(2, 1e-2, 0.5),
     lehr.SchedPoly(2, 1e-2, 2.7),
-    lehr.combine_scheds([0.3, 0.2, 0.5], [lehr.SchedLin(0, 1), lehr.SchedNo(1, 1), lehr.SchedCos(1, 0)]),
+    lehr.combine_scheds(
+        [0.3, 0.2, 0.5], [lehr.SchedLin(0, 1), lehr.SchedNo(1, 1), lehr.SchedCos(1, 0)]
+    ),
     lehr.combined_cos(0.25, 4e-5, 1e-3, 1e-8),
     lehr.SchedCos([1.0, 2.0], 0),
     lehr.combined_cos(0.25, [0.25, 0.5], [0.5, 1], 0),
@@ -89,7 +90,7 @@ def test_combined_start_and_end_are_its_values_at_0_and_1(schedule):
 def test_round_trips_give_an_equal_schedule_that_hashes_alike(schedule):
     copies = [
         lehr.Schedule.from_json(schedule.to_json()),
-        eval(repr(schedule), vars(lehr)),  # noqa: S307
+        eval(repr(schedule), vars(lehr)),
         copy.copy(schedule),
         copy.deepcopy(schedule),
         cloudpickle.loads(cloudpickle.dumps(schedule)),
@@ -181,7 +182,19 @@ def test_wrong_positions_raise_and_name_what_is_wrong(schedule, call):
     for bad in (math.nan, math.inf, -math.inf, [0.1, math.nan], np.array([math.inf])):
         with pytest.raises(ValueError, match="`pos` must be a finite number, got"):
             evaluate(bad)
-    for bad in ("0.5", None, b"1", {}, {0.5}, object(), 1j, ["a"], [None], np.array(["a"]), [[0.5]]):
+    for bad in (
+        "0.5",
+        None,
+        b"1",
+        {},
+        {0.5},
+        object(),
+        1j,
+        ["a"],
+        [None],
+        np.array(["a"]),
+        [[0.5]],
+    ):
         with pytest.raises(TypeError, match=r"`pos(\[0\])?` must"):
             evaluate(bad)
     for bad in (np.zeros((2, 2)), torch.zeros(2, 2)):

@@ -7,10 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from lehr import OptimWrapper, _core, hypers
 from lehr.learner.optimizer import norm_bias_params
+from torch import nn
 
 
 def model():
@@ -54,7 +53,9 @@ def test_a_value_may_have_any_documented_form(value, expected):
 
 
 def test_a_slice_over_three_groups_is_in_equal_ratios():
-    assert _core.group_values(slice(1e-4, 1e-2), 3, "lr") == pytest.approx([1e-4, 1e-3, 1e-2], rel=1e-15)
+    assert _core.group_values(slice(1e-4, 1e-2), 3, "lr") == pytest.approx(
+        [1e-4, 1e-3, 1e-2], rel=1e-15
+    )
     assert _core.group_values(slice(1e-4, 1e-2), 1, "lr") == [1e-2]
     assert _core.group_values(slice(1.0), 3, "lr") == [0.1, 0.1, 1.0]
 
@@ -183,7 +184,9 @@ def test_a_fresh_state_has_an_empty_dict_per_parameter_and_is_a_copy():
 
 def test_a_built_optimizer_keeps_its_own_groups():
     net = model()
-    built = torch.optim.SGD([{"params": net[0].parameters()}, {"params": net[2].parameters(), "lr": 0.5}], lr=1)
+    built = torch.optim.SGD(
+        [{"params": net[0].parameters()}, {"params": net[2].parameters(), "lr": 0.5}], lr=1
+    )
     opt = OptimWrapper(opt=built)
     assert opt.torch is built
     assert opt.get_hyper("lr") == [1, 0.5]

@@ -4,9 +4,8 @@ import sys
 import types
 from pathlib import Path
 
-import pytest
-
 import lehr
+import pytest
 from lehr.learner.data import DataLoaders
 from lehr.testing import synth_dbunch, synth_learner
 
@@ -38,7 +37,8 @@ def lrs_of_a_long_loader():
 
 
 API = types.SimpleNamespace(
-    **{name: getattr(lehr, name) for name in lehr.__all__}, lrs_of_a_long_loader=lrs_of_a_long_loader
+    **{name: getattr(lehr, name) for name in lehr.__all__},
+    lrs_of_a_long_loader=lrs_of_a_long_loader,
 )
 
 
@@ -60,7 +60,9 @@ def test_S1_shares_whose_float_sum_is_off_1_are_accepted(reference):
     def holds(a):
         expected = [10 * 0.5 - 5, 0.0, 0.5]
         sums = values(a["sums"])
-        close = all(s is not None and abs(s - e) < 1e-9 for s, e in zip(sums, expected, strict=True))
+        close = all(
+            s is not None and abs(s - e) < 1e-9 for s, e in zip(sums, expected, strict=True)
+        )
         return close and is_clear_error(a["wrong"], "ValueError", "`pcts` must sum to 1", "0.9")
 
     judge("S1", holds, reference)
@@ -93,9 +95,9 @@ def test_S6_the_rate_does_not_rise_again_after_the_schedule_s_end(reference):
 
 def test_S7_a_length_mismatch_is_an_error_at_construction(reference):
     def holds(a):
-        return is_clear_error(a["missing"], "ValueError", "same length", "2", "1") and is_clear_error(
-            a["extra"], "ValueError", "same length", "2", "3"
-        )
+        return is_clear_error(
+            a["missing"], "ValueError", "same length", "2", "1"
+        ) and is_clear_error(a["extra"], "ValueError", "same length", "2", "3")
 
     judge("S7", holds, reference)
 

@@ -6,13 +6,12 @@ import math
 import pickle
 import weakref
 
+import lehr
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import lehr
 from lehr import (
     SchedCos,
     SchedExp,
@@ -30,7 +29,7 @@ def test_reference_values_on_a_grid(reference):
     """Simple schedules are float64 there; combined ones carry float32 noise of up to 2e-6."""
     grid = reference["schedules"]["grid"]
     for name, expected in reference["schedules"]["values"].items():
-        schedule = eval(name, vars(lehr))  # noqa: S307
+        schedule = eval(name, vars(lehr))
         tolerance = 2e-6 if "comb" in name else 1e-9
         assert schedule(grid) == pytest.approx(expected, rel=tolerance, abs=1e-7), name
 
@@ -154,7 +153,9 @@ def test_nesting_is_limited_and_the_limit_round_trips():
     assert Schedule.from_json(f.to_json()) == f
     assert pickle.loads(pickle.dumps(f)) == f
     assert f(0.1) == f([0.1])[0]
-    too_deep = f.to_json().replace('"schedule":', '"schedule":{"type":"combine","pcts":[1],"scheds":[')
+    too_deep = f.to_json().replace(
+        '"schedule":', '"schedule":{"type":"combine","pcts":[1],"scheds":['
+    )
     with pytest.raises(ValueError, match="64 deep"):
         Schedule.from_json(too_deep[:-1] + "]}}")
 
@@ -188,11 +189,17 @@ LIN = {"type": "lin", "start": 0.0, "end": 1.0}
         ({"schedule": LIN}, "missing field `version`"),
         ({"version": 1, "schedule": LIN, "more": 1}, "unknown field `more`"),
         ({"version": 1, "schedule": LIN | {"more": 1}}, "unknown field `more`"),
-        ({"version": 1, "schedule": {"type": "sin", "start": 0, "end": 1}}, "unknown variant `sin`"),
+        (
+            {"version": 1, "schedule": {"type": "sin", "start": 0, "end": 1}},
+            "unknown variant `sin`",
+        ),
         ({"version": 1, "schedule": {"type": "lin", "start": 0}}, "missing field `end`"),
         ({"version": 1, "schedule": LIN | {"start": "0"}}, "must be the JSON of a schedule"),
         ({"version": 1, "schedule": {"type": "exp", "start": 0, "end": 1}}, "both above 0"),
-        ({"version": 1, "schedule": {"type": "combine", "pcts": [0.5], "scheds": [LIN]}}, "sum to 1"),
+        (
+            {"version": 1, "schedule": {"type": "combine", "pcts": [0.5], "scheds": [LIN]}},
+            "sum to 1",
+        ),
         ([1], "must be the JSON of a schedule"),
         (None, "must be the JSON of a schedule"),
     ],
@@ -223,7 +230,10 @@ def test_broken_json_is_a_value_error(text):
         Schedule.from_json(text)
 
 
-@given(st.text(max_size=60) | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps))
+@given(
+    st.text(max_size=60)
+    | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps)
+)
 def test_any_other_text_is_a_value_error(text):
     with pytest.raises(ValueError, match="`text` must"):
         Schedule.from_json(text)
@@ -314,7 +324,9 @@ def test_a_function_must_return_a_number_or_one_per_group():
     f = combine_scheds([0.5, 0.5], [per_group, SchedLin([1, 2], 3)])
     assert f(0.25).tolist() == [0.5, 1.0]
     assert combine_scheds([0.5, 0.5], [half, SchedLin([1, 2], 3)])(0.25).tolist() == [0.25, 0.25]
-    with pytest.raises(ValueError, match="must return a number, but .*per_group.* returned 2 numbers"):
+    with pytest.raises(
+        ValueError, match="must return a number, but .*per_group.* returned 2 numbers"
+    ):
         combine_scheds([1], [per_group])(0.5)
     with pytest.raises(ValueError, match="must return a number or 3 numbers"):
         combine_scheds([0.5, 0.5], [per_group, SchedLin([1, 2, 3], 3)])(0.25)

@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lehr import valley
 
 
@@ -34,7 +33,9 @@ def quadratic_valley(losses):
     return max(end - length + length // 3 + length // 6, 0)
 
 
-@given(st.lists(st.one_of(st.integers(0, 9).map(float), st.floats(allow_infinity=False)), min_size=1))
+@given(
+    st.lists(st.one_of(st.integers(0, 9).map(float), st.floats(allow_infinity=False)), min_size=1)
+)
 def test_index_is_that_of_the_quadratic_definition(losses):
     lr, _ = valley(list(range(len(losses))), losses, len(losses))
     assert int(lr) == quadratic_valley(losses)
@@ -44,7 +45,13 @@ def test_any_sequence_of_numbers_will_do():
     losses = [9.0, 8, 7, 6, 5, 4, 5, 6]
     lrs = [10.0**i for i in range(8)]
     expected = valley(lrs, losses, 8)
-    for kind in (tuple, np.array, torch.tensor, iter, lambda x: torch.tensor(x, requires_grad=True)):
+    for kind in (
+        tuple,
+        np.array,
+        torch.tensor,
+        iter,
+        lambda x: torch.tensor(x, requires_grad=True),
+    ):
         assert valley(kind(lrs), kind(losses), 8) == expected
     assert isinstance(expected[0], float)
     assert isinstance(expected[1][1], float)

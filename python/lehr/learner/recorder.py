@@ -200,6 +200,9 @@ class Recorder(Callback):
             message = "nothing was scheduled in the last fit: plot_sched draws what a schedule set"
             raise ValueError(message)
         keys = list(self.hps_all) if keys is None else [keys] if isinstance(keys, str) else keys
+        if not keys:
+            message = "`keys` must name at least one hyper-parameter, got none"
+            raise ValueError(message)
         for key in keys:
             if key not in self.hps_all:
                 message = f"`keys` must be among {list(self.hps_all)}, got {key!r}"
@@ -237,11 +240,11 @@ class Recorder(Callback):
             raise ValueError(message)
         marks = None
         if suggestions is not None:
-            names = (
-                list(nms)
-                if nms is not None
-                else [f"point {i + 1}" for i in range(len(suggestions))]
-            )
+            count = len(suggestions)
+            names = [f"point {i + 1}" for i in range(count)] if nms is None else list(nms)
+            if len(names) != count:
+                message = f"`nms` must name each of the {count} suggestions, got {len(names)}"
+                raise ValueError(message)
             marks = dict(zip(names, suggestions, strict=True))
         figure = plotting.plot_sweep(self.sweep, skip_end=skip_end, marks=marks, ax=ax)
         return figure if return_fig else None

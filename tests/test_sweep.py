@@ -1,0 +1,237 @@
+"""The one sweep engine around a step function, and the smoother: restored whatever happens."""
+
+import copy
+import math
+import pickle
+import random
+
+import mpmath as mp
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from lehr import SchedExp, Sweep, _core
+from lehr.finder import run_sweep
+from state import capture
+from torch import nn
+
+
+class Net(nn.Module):
+    """Dropout, batch norm, a buffer that is replaced, and one that is not saved."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1)
+        )
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("scratch", torch.ones(3), persistent=False)
+
+    def forward(self, x):
+        self.calls = self.calls + 1
+        self.scratch.mul_(1.5)
+        return self.layers(x)
+
+
+class Setup:
+    """A real model and optimizer with state, gradients and modes worth restoring."""
+
+    def __init__(self, opt=torch.optim.AdamW, **kwargs):
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        self.model = Net()
+        self.optimizer = opt(
+            [
+                {"params": self.model.layers[0].parameters(), "lr": 1e-3},
+                {"params": [p for m in self.model.layers[1:] for p in m.parameters()], "lr": 1e-2},
+            ],
+            **kwargs,
+        )
+        for _ in range(3):
+            self.step()
+        self.model.layers[1].eval()
+        self.calls = 0
+        self.fail_at = None
+        self.error = None
+
+    def step(self):
+        self.calls = getattr(self, "calls", 0) + 1
+        if getattr(self, "fail_at", None) == self.calls:
+            raise self.error
+        x = torch.randn(16, 4) + np.random.rand() + random.random()
+        loss = (self.model(x) - x.sum(1, keepdim=True)).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def capture(self):
+        return capture(self.model, self.optimizer)
+
+
+OPTIMIZERS = [
+    (torch.optim.AdamW, {}),
+    (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+    (torch.optim.SGD, {}),
+    (torch.optim.RMSprop, {"momentum": 0.5, "centered": True}),
+    (torch.optim.Adagrad, {}),
+    (torch.optim.Adam, {"amsgrad": True}),
+    (torch.optim.AdamW, {"lr": torch.tensor(0.1)}),
+]
+
+
+@pytest.mark.parametrize(("opt", "kwargs"), OPTIMIZERS)
+def test_everything_is_as_before_after_a_sweep(opt, kwargs):
+    setup = Setup(opt, **kwargs)
+    before = setup.capture()
+    sweep = run_sweep(setup.step, setup.model, setup.optimizer, num_it=40)
+    assert len(sweep) > 10
+    assert setup.capture() == before
+
+
+def test_training_goes_on_after_a_sweep_as_if_there_had_been_none():
+    swept, plain = Setup(), Setup()
+    losses = []
+    for setup, sweeps in ((swept, True), (plain, False)):
+        # Both built under the same seeds; the generators are global, so one after the other.
+        torch.manual_seed(1)
+        np.random.seed(1)
+        random.seed(1)
+        if sweeps:
+            run_sweep(setup.step, setup.model, setup.optimizer, num_it=30)
+        losses.append([setup.step().item() for _ in range(5)])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("boom"), SystemExit()])
+@pytest.mark.parametrize("at", range(1, 31))
+def test_everything_is_as_before_when_a_sweep_is_interrupted_at_any_iteration(at, error):
+    setup = Setup()
+    before = setup.capture()
+    setup.fail_at, setup.error = at, error
+    with pytest.raises(type(error)):
+        run_sweep(setup.step, setup.model, setup.optimizer, num_it=30, stop_div=False)
+    assert setup.calls == at
+    assert setup.capture() == before
+
+
+def test_rates_are_those_of_the_exponential_schedule_and_are_in_force():
+    setup = Setup()
+    seen = []
+
+    def step():
+        seen.append([g["lr"] for g in setup.optimizer.param_groups])
+        return setup.step()
+
+    sweep = run_sweep(step, setup.model, setup.optimizer, 1e-6, 1.0, 25, stop_div=False)
+    expected = SchedExp(1e-6, 1.0).values(25).tolist()
+    assert seen == [[lr, lr] for lr in expected]
+    assert sweep.lrs.tolist() == expected
+    assert (sweep.num_it, sweep.stop) == (25, "finished")
+
+
+def test_a_rate_per_group_may_be_given():
+    setup = Setup()
+    seen = []
+
+    def step():
+        seen.append([g["lr"] for g in setup.optimizer.param_groups])
+        return setup.step()
+
+    sweep = run_sweep(step, setup.model, setup.optimizer, [1e-7, 1e-6], [1, 10], 12, stop_div=False)
+    assert seen[0] == [1e-7, 1e-6]
+    assert seen == SchedExp([1e-7, 1e-6], [1, 10]).values(12).tolist()
+    assert sweep.lrs.tolist() == [row[1] for row in seen]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"start_lr": 0}, ValueError, "`start`"),
+        ({"start_lr": -1, "end_lr": -2}, ValueError, "`start_lr` must be above 0, got -1"),
+        ({"end_lr": math.inf}, ValueError, "`end` must be a finite number"),
+        ({"num_it": 0}, ValueError, "`num_it` must be at least 1"),
+        ({"start_lr": [1e-3] * 3}, ValueError, "one number or 2"),
+        ({"start_lr": "1"}, TypeError, "`start`"),
+    ],
+)
+def test_wrong_arguments_raise_and_change_nothing(kwargs, error, message):
+    setup = Setup()
+    before = setup.capture()
+    with pytest.raises(error, match=message):
+        run_sweep(setup.step, setup.model, setup.optimizer, **kwargs)
+    assert setup.capture() == before
+
+
+def run_losses(losses, num_it=100, stop_div=True):
+    setup = Setup()
+    values = iter(losses)
+    return run_sweep(
+        lambda: next(values), setup.model, setup.optimizer, num_it=num_it, stop_div=stop_div
+    )
+
+
+def test_a_diverging_sweep_stops_where_the_smoothed_loss_is_four_times_the_best():
+    sweep = run_losses([1.0] * 50 + [100.0 * 2**i for i in range(50)])
+    assert sweep.stop == "diverged"
+    assert sweep.smoothed[-1] > 4 * sweep.smoothed.min()
+    assert all(sweep.smoothed[:-1] <= 4 * np.minimum.accumulate(sweep.smoothed[:-1]))
+    assert run_losses([1.0] * 50 + [1e9] * 50, stop_div=False).stop == "finished"
+
+
+def test_a_second_consecutive_non_finite_loss_stops_the_sweep_and_an_isolated_one_does_not():
+    nan, inf = math.nan, math.inf
+    sweep = run_losses([1.0, nan, 1.0, inf, 1.0, nan, inf, 1.0])
+    assert sweep.stop == "non-finite"
+    assert len(sweep) == 7
+    assert np.isnan(sweep.smoothed).tolist() == [False, True, False, True, False, True, True]
+    assert sweep.smoothed[4] == pytest.approx(1.0, rel=1e-15)
+
+
+def test_losses_may_be_tensors_with_a_graph_or_numbers():
+    parameter = torch.ones((), requires_grad=True)
+    assert run_losses(
+        [parameter * 2, 3, np.float32(4), torch.tensor([5.0])], num_it=4
+    ).losses.tolist() == [2, 3, 4, 5]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200), st.floats(0, 0.999))
+def test_smoother_is_the_debiased_average(losses, beta):
+    smoother = _core.Smoother(beta)
+    got = smoother.extend(losses)
+    v = mp.mpf(0)
+    for k, (loss, value) in enumerate(zip(losses, got, strict=True), start=1):
+        v = mp.mpf(beta) * v + (1 - mp.mpf(beta)) * mp.mpf(loss)
+        expected = v / (1 - mp.mpf(beta) ** k)
+        assert abs(value - expected) <= 1e-12 * max(map(abs, losses))
+    assert smoother.value == got[-1]
+
+
+def test_smoother_of_the_reference(reference):
+    """The recorded losses are float32 averages of float32 losses: invert them and smooth again."""
+    smoothed = reference["training"]["losses"]
+    v, raw = 0.0, []
+    for k, value in enumerate(smoothed, start=1):
+        now = value * (1 - 0.98**k)
+        raw.append((now - 0.98 * v) / 0.02)
+        v = now
+    assert _core.Smoother().extend(raw) == pytest.approx(smoothed, rel=1e-9)
+
+
+def test_sweep_is_an_immutable_value():
+    sweep = Sweep([1e-3, 1e-2], [2.0, math.nan], [2.0, math.nan], 10, "interrupted")
+    assert len(sweep) == 2
+    for name in ("lrs", "stop", "other"):
+        with pytest.raises(AttributeError, match=f"`{name}` cannot be set"):
+            setattr(sweep, name, 1)
+    with pytest.raises(ValueError, match="read-only"):
+        sweep.losses[0] = 1
+    for other in (copy.copy(sweep), copy.deepcopy(sweep), pickle.loads(pickle.dumps(sweep))):
+        assert other == sweep
+        assert hash(other) == hash(sweep)
+    assert sweep != Sweep([1e-3, 1e-2], [2.0, 1.0], [2.0, 1.5], 10, "interrupted")
+    assert "2 points" in repr(sweep)
+    with pytest.raises(ValueError, match=r"same length, got shapes \(1,\), \(2,\), \(2,\)"):
+        Sweep([1], [1, 2], [1, 2], 2, "finished")
