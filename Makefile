@@ -24,7 +24,7 @@ $(BIN)/python: | check-tools
 # The packages of the extra, then the extension: rebuilt when Rust code changes.
 $(VENV)/.installed-%: pyproject.toml $(RUST_SOURCES) | check-tools $(BIN)/python
 	$(BIN)/python -m pip install --quiet 'maturin>=1.9,<2'
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras $*
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[$*]'
 	@touch $@
 
 dev: $(VENV)/.installed-dev ## Install lehr for development, with everything tests need

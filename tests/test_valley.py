@@ -26,7 +26,7 @@ def quadratic_valley(losses):
     """The definition, by the O(n^2) recurrence."""
     best = [0] * len(losses)
     for i, loss in enumerate(losses):
-        if loss == loss:  # noqa: PLR0124 (NaN takes no part)
+        if loss == loss:
             best[i] = 1 + max((best[j] for j in range(i) if losses[j] > loss), default=0)
     length = max(best)
     end = best.index(length)
