@@ -102,7 +102,7 @@ def test_make_names_every_target_in_its_help():
         "ci",
         "clean",
     ]
-    assert sorted(line.split()[0] for line in out.splitlines()) == sorted(wanted)
+    assert {line.split()[0] for line in out.splitlines()} == wanted
 
 
 @pytest.mark.parametrize(
