@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from lehr import _core
 from lehr.learner.callback import Callback
 from lehr.learner.data import batch_size
@@ -13,7 +15,6 @@ from lehr.learner.metrics import AverageMetric
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from matplotlib.figure import Figure
 
     from lehr.sweep import Sweep
@@ -98,7 +99,11 @@ class Recorder(Callback):
     def _fetch(self) -> None:
         if not self._waiting:
             return
-        losses = [loss.item() for loss in self._waiting]
+        # One transfer for all: losses that do not stack (another dtype or device) come singly.
+        if len({(loss.dtype, loss.device, loss.shape) for loss in self._waiting}) == 1:
+            losses = torch.stack(self._waiting).flatten().tolist()
+        else:
+            losses = [loss.item() for loss in self._waiting]
         self._waiting.clear()
         self._raw += losses
         self._losses += self._smoother.extend(losses)
