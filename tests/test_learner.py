@@ -1,6 +1,12 @@
 """Fits on a real model: schedules in force, records, batches of every kind."""
 
+import contextlib
 import math
+import os
+import pty
+import re
+import subprocess
+import sys
 from functools import partial
 from typing import NamedTuple
 
@@ -461,6 +467,32 @@ def test_logger_is_restored_after_an_interruption(capsys):
     with pytest.raises(KeyboardInterrupt):
         learn.fit(1)
     assert learn.logger is print
+
+
+def test_a_terminal_gets_a_progress_bar_and_the_same_rows():
+    """On a real pseudo terminal."""
+    code = (
+        "import time; from lehr import Callback; from lehr.testing import synth_learner\n"
+        "class Slow(Callback):\n    def after_batch(self): time.sleep(0.03)\n"
+        "learn = synth_learner(cbs=Slow); learn.fit(2)\n"
+        "with learn.no_logging(): learn.fit(1)"
+    )
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 65536):
+                shown += part
+        assert process.wait() == 0
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert "epoch 1/2 training, train_loss" in text
+    assert "epoch 2/2 validating, train_loss" in text
+    assert "epoch 1/1" not in text
+    rows = [line.split() for line in text.replace("\r", "\n").splitlines() if "00:0" in line]
+    assert [row[0] for row in rows if len(row) == 4] == ["0", "1"]
 
 
 def test_default_device_is_cuda_when_there_is_one():

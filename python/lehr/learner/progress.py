@@ -69,11 +69,11 @@ class ProgressCallback(Callback):
             return
         self._drawn = time.monotonic()
         learn = self.learn
-        stage = "train" if learn.training else "valid"
+        stage = "training" if learn.training else "validating"
         text = f"epoch {learn.epoch + 1}/{learn.n_epoch} {stage}"
         recorder = learn.__dict__.get("recorder")
         if recorder is not None and learn.train_iter:
-            text += f" loss {recorder.smooth_loss:.4f}"
+            text += f", train_loss {recorder.smooth_loss:.4f}"
         self._bar.update(self._task, description=text, total=1.0, completed=learn.pct_train)
 
     def _write(self, row: list[Any]) -> None:
