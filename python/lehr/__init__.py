@@ -123,16 +123,18 @@ if _core.DEBUG:
     )
 
 
-def __getattr__(name: str) -> object:
-    """Load a name that needs PyTorch on its first use."""
-    if name not in _LAZY:
-        message = f"module 'lehr' has no attribute {name!r}"
-        raise AttributeError(message)
-    from importlib import import_module
+if not TYPE_CHECKING:
 
-    value = getattr(import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        """Load a name that needs PyTorch on its first use."""
+        if name not in _LAZY:
+            message = f"module 'lehr' has no attribute {name!r}"
+            raise AttributeError(message)
+        from importlib import import_module
+
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

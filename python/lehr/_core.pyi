@@ -292,7 +292,8 @@ def combine_scheds(pcts: _Numbers, scheds: Iterable[Schedule | Callable[[float],
     Raises:
         TypeError: A share is no number, or a phase can not be called.
         ValueError: The lengths differ, a share is negative or not finite, the sum is off 1, the
-            numbers of groups differ, or phases nest more than 64 deep.
+            numbers of groups differ, phases nest more than 64 deep or are more than 1,000,000 in
+            all.
 
     Example:
         >>> from lehr import SchedCos, SchedLin, SchedNo, combine_scheds
@@ -436,7 +437,7 @@ def one_cycle_lr(
 class Smoother:
     """A debiased exponential average: `v / (1 - beta^k)` with `v = beta v + (1 - beta) loss`.
 
-    A loss that is not finite is passed over.
+    A loss that is not finite is reported as NaN and passed over.
 
     Args:
         beta: Memory, in [0, 1).
@@ -449,12 +450,9 @@ class Smoother:
 
     def __new__(cls, beta: float = 0.98) -> Self: ...
     def push(self, loss: float) -> float:
-        """Take in a loss and return the average so far; NaN before the first finite loss."""
+        """Take in a loss and return the average so far; NaN where the loss is not finite."""
     def extend(self, losses: Sequence[float]) -> list[float]:
         """Take in losses and return the average after each."""
-    @property
-    def value(self) -> float:
-        """The average so far; NaN before the first finite loss."""
 
 @final
 class SweepState:

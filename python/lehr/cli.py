@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -32,7 +33,13 @@ def main() -> None:
         """Hyper-parameter schedules, an LR finder and LR-log analysis for PyTorch."""
 
     @lehr.command()
-    @click.option("--seed", default=0, show_default=True, help="Seed of weights and batches.")
+    @click.option(
+        "--seed",
+        default=0,
+        show_default=True,
+        type=click.IntRange(0, 2**63 - 1),
+        help="Seed of weights and batches.",
+    )
     @click.option(
         "--out",
         default="lehr-demo",
@@ -61,6 +68,8 @@ def main() -> None:
           lehr demo
           lehr demo --epochs 4 --lr 0.01 --out pictures
         """
+        if lr is not None and not math.isfinite(lr):
+            raise click.BadParameter(f"{lr} is no finite number", param_hint="'--lr'")
         try:
             run_demo(seed, out, epochs, lr)
         except (ImportError, OSError) as error:

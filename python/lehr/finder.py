@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import operator
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -27,8 +29,8 @@ class Snapshot:
 
     Parameters, buffers, gradients, training modes, the optimizer's state and hyper-parameters,
     and the random generators of Python, numpy and torch (CPU and CUDA). Tensors come back in
-    place: whoever holds one sees it restored. Gradients are set aside uncopied, and the sweep
-    starts without them.
+    place: whoever holds one sees it restored. Gradients are not copied: `detach_grads` sets them
+    aside for what follows.
 
     Args:
         model: The module that is trained.
@@ -42,45 +44,54 @@ class Snapshot:
         optimizer: torch.optim.Optimizer,
         generators: Iterable[torch.Generator] = (),
     ) -> None:
-        self._model = model
-        self._modes = [(module, module.training) for module in model.modules()]
-        self._buffers = [(module, dict(module._buffers)) for module in model.modules()]  # noqa: SLF001
+        modules = list(model.modules())
         params = {id(p): p for p in model.parameters()}
         params |= {id(p): p for group in optimizer.param_groups for p in group["params"]}
         buffers = {id(b): b for b in model.buffers()}
-        self._tensors = [_keep(tensor) for tensor in (*params.values(), *buffers.values())]
-        self._state = _keep(optimizer.state)
-        self._hypers = hypers.keep(optimizer, _keep)
-        self._generators = [(g, g.get_state()) for g in generators]
-        self._python = random.getstate()
-        self._numpy = np.random.get_state()  # noqa: NPY002 (the global generator is what user code draws from)
-        self._torch = torch.get_rng_state()
-        self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        # Last, so that an interruption before has changed nothing.
-        self._grads = [(p, p.grad) for p in params.values()]
-        for param, _ in self._grads:
+        self._params = list(params.values())
+        self._restorers: list[Callable[[], Any]] = [
+            # Modules may have replaced a buffer: first the old one, then what was in it.
+            *(_keep_items(module._buffers) for module in modules),  # noqa: SLF001
+            *(_keep(tensor) for tensor in (*self._params, *buffers.values())),
+            _keep(optimizer.state),
+            hypers.keep(optimizer, _keep),
+            *(partial(setattr, param, "grad", param.grad) for param in self._params),
+            *(partial(setattr, module, "training", module.training) for module in modules),
+            *(partial(generator.set_state, generator.get_state()) for generator in generators),
+            partial(random.setstate, random.getstate()),
+            partial(np.random.set_state, np.random.get_state()),  # noqa: NPY002 (what user code uses)
+            partial(torch.set_rng_state, torch.get_rng_state()),
+        ]
+        if torch.cuda.is_available():
+            states = torch.cuda.get_rng_state_all()
+            self._restorers.append(partial(torch.cuda.set_rng_state_all, states))
+
+    def detach_grads(self) -> None:
+        """Set the gradients aside: what `restore` puts back was not added to."""
+        for param in self._params:
             param.grad = None
 
     def restore(self) -> None:
-        """Put everything back as it was."""
-        for module, buffers in self._buffers:
-            module._buffers.clear()  # noqa: SLF001
-            module._buffers.update(buffers)  # noqa: SLF001
-        for tensor in self._tensors:
-            tensor()
-        self._state()
-        self._hypers()
-        for param, grad in self._grads:
-            param.grad = grad
-        for module, training in self._modes:
-            module.training = training
-        for generator, state in self._generators:
-            generator.set_state(state)
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)  # noqa: NPY002
-        torch.set_rng_state(self._torch)
-        if self._cuda:
-            torch.cuda.set_rng_state_all(self._cuda)
+        """Put everything back as it was; an error in one thing does not keep another from it."""
+        errors: list[BaseException] = []
+        for restore in self._restorers:
+            try:
+                restore()
+            except BaseException as error:  # noqa: BLE001 (raised below, after the rest)
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+def _keep_items(items: dict[str, Any]) -> Callable[[], None]:
+    """Remember which objects a dictionary holds; the result puts them back."""
+    held = dict(items)
+
+    def back() -> None:
+        items.clear()
+        items.update(held)
+
+    return back
 
 
 def _keep(value: Any) -> Callable[[], Any]:
@@ -151,9 +162,12 @@ class SweepEngine:
         stop_div: bool = True,
     ) -> None:
         self.schedule = rate_schedule(start_lr, end_lr)
-        self.num_it = num_it
+        self.num_it = integer(num_it, "num_it")
+        if self.num_it < 1:
+            message = f"`num_it` must be at least 1, got {num_it}"
+            raise ValueError(message)
         self.stop = "interrupted"
-        self._state = _core.SweepState(num_it, stop_div)
+        self._state = _core.SweepState(self.num_it, stop_div)
         self._make_snapshot = snapshot
         self._set_lr = set_lr
         self._snapshot: Snapshot | None = None
@@ -161,6 +175,7 @@ class SweepEngine:
 
     def __enter__(self) -> Self:
         self._snapshot = self._make_snapshot()
+        self._snapshot.detach_grads()
         return self
 
     def __exit__(
@@ -190,6 +205,19 @@ class SweepEngine:
     def sweep(self) -> Sweep:
         """The curve so far."""
         return Sweep(self._lrs, self._state.losses, self._state.smoothed, self.num_it, self.stop)
+
+
+def integer(value: Any, name: str) -> int:
+    """Return an integer argument as an int.
+
+    Raises:
+        TypeError: It is none.
+    """
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        message = f"`{name}` must be an integer, got {value!r}"
+        raise TypeError(message) from error
 
 
 def rate_schedule(start_lr: Any, end_lr: Any) -> _core.Schedule:

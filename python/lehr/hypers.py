@@ -74,10 +74,16 @@ def write(optimizer: Optimizer, name: str, values: Sequence[float | None]) -> No
 
     Raises:
         KeyError: A group that gets a value has no such hyper-parameter.
+        TypeError: It has one that is no number, such as `betas` or `nesterov`.
     """
     groups = optimizer.param_groups
     pairs = zip(groups, values, strict=True)
     places = [(group, *locate(group, name), v) for group, v in pairs if v is not None]
+    for group, key, index, _ in places:
+        current = group[key] if index is None else group[key][index]
+        if isinstance(current, (bool, str, tuple, list)) or current is None:
+            message = f"`{name}` is {current!r} in this optimizer, which is no number to schedule"
+            raise TypeError(message)
     for group, key, index, value in places:
         current = group[key]
         if index is None:
@@ -98,6 +104,8 @@ def _replace(current: Any, value: float) -> Any:
 def keep(optimizer: Optimizer, copy: Callable[[Any], Callable[[], Any]]) -> Callable[[], None]:
     """Remember every hyper-parameter of every group; calling the result puts them back.
 
+    Groups that were added in between are dropped.
+
     Args:
         optimizer: Any torch optimizer.
         copy: Remembers one value, and returns what gives it back.
@@ -108,6 +116,7 @@ def keep(optimizer: Optimizer, copy: Callable[[Any], Callable[[], Any]]) -> Call
     ]
 
     def restore() -> None:
+        del optimizer.param_groups[len(kept) :]
         for group, values in zip(optimizer.param_groups, kept, strict=True):
             for key in group.keys() - values.keys() - {"params"}:
                 del group[key]

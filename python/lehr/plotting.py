@@ -47,7 +47,7 @@ def plot_schedule(schedule: Schedule, ax: Axes | None = None) -> Axes:
         _, ax = plt.subplots(figsize=(_WIDTH, _HEIGHT), layout="constrained")
     # The ends of every phase as well, so that jumps stand where they are.
     edges = np.array(schedule.boundaries)
-    inner = np.nextafter(edges[1:-1] - 2e-12, 0)
+    inner = np.maximum(edges[1:-1] - 2e-12, 0)
     pos = np.unique(np.concatenate([np.linspace(0, 1, _POINTS), edges, inner]))
     values = np.asarray(schedule(pos))
     _lines(ax, pos, values if values.ndim == 2 else values[:, None])  # noqa: PLR2004

@@ -30,16 +30,18 @@ class _Annealed:
         return self.f(self.start, self.end, pos)
 
     @property
-    def groups(self) -> "int | None":
-        """The number of parameter groups the ends give values for, `None` for single numbers."""
-        for end in (self.start, self.end):
-            if hasattr(end, "__len__") and getattr(end, "ndim", 1) == 1:
-                return len(end)
-        return None
+    def _lehr_groups(self) -> "int | None":
+        """The number of parameter groups its ends give values for; `combine_scheds` reads it."""
+        lengths = [len(end) for end in self._ends() if isinstance(end, tuple)]
+        return lengths[0] if lengths else None
+
+    def _ends(self) -> "list[Any]":
+        """The ends as values that compare and hash: arrays and tensors as tuples of numbers."""
+        plain = [e.tolist() if hasattr(e, "tolist") else e for e in (self.start, self.end)]
+        return [tuple(e) if hasattr(e, "__len__") and not isinstance(e, str) else e for e in plain]
 
     def _key(self) -> "tuple[Any, ...]":
-        ends = (self.start, self.end)
-        return (self.f, *(tuple(e) if hasattr(e, "__len__") else e for e in ends))
+        return (self.f, *self._ends())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Annealed):
@@ -50,7 +52,8 @@ class _Annealed:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        return f"{self.f.__name__}({self.start!r}, {self.end!r})"
+        name = getattr(self.f, "__name__", repr(self.f))
+        return f"{name}({self.start!r}, {self.end!r})"
 
     def __reduce__(self) -> "tuple[Any, ...]":
         # Under `@annealer` the function's name now means its maker: rebuild through that one.

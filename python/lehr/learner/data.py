@@ -21,12 +21,14 @@ def to_device(batch: Any, device: torch.device) -> Any:
     """Move the tensors of a batch (tuples, lists, dicts, objects with `to`) to `device`."""
     if isinstance(batch, torch.Tensor):
         return batch if batch.device == device else batch.to(device, non_blocking=True)
+    if hasattr(batch, "to"):
+        return batch.to(device)
     if isinstance(batch, (tuple, list)):
         moved = [to_device(item, device) for item in batch]
         return type(batch)(*moved) if hasattr(batch, "_fields") else type(batch)(moved)
     if isinstance(batch, dict):
         return {key: to_device(item, device) for key, item in batch.items()}
-    return batch.to(device) if hasattr(batch, "to") else batch
+    return batch
 
 
 class DataLoaders:

@@ -126,7 +126,7 @@ class Learner:
         self.xb: tuple[Any, ...] = ()
         self.yb: tuple[Any, ...] = ()
         self.cbs: list[Callback] = []
-        self._handlers: Handlers = {}
+        self._resolve()
         if default_cbs:
             self.add_cbs([TrainEvalCallback(), Recorder(), ProgressCallback()])
         self.add_cbs(cbs)
@@ -169,6 +169,8 @@ class Learner:
 
     def _fit(self, n_epoch: int, start_epoch: int = 0) -> None:
         self.n_epoch, self.start_epoch = n_epoch, start_epoch
+        # `order`, `run_train` and `run_valid` may have been set since a callback was added.
+        self._resolve()
         try:
             try:
                 self("before_fit")
@@ -179,7 +181,7 @@ class Learner:
                 self("after_cancel_fit")
             self("after_fit")
         finally:
-            self("cleanup_fit")
+            self._cleanup()
 
     def _one_epoch(self) -> None:
         try:
@@ -257,7 +259,12 @@ class Learner:
 
     def _loss(self) -> Any:
         if self.loss_func is not None:
-            return self.loss_func(self.pred, *self.yb) if self.yb else None
+            if self.yb:
+                return self.loss_func(self.pred, *self.yb)
+            if self.training:
+                message = "a training batch must hold a target for `loss_func`, got inputs alone"
+                raise ValueError(message)
+            return None
         loss = self.pred.get("loss") if isinstance(self.pred, dict) else None
         loss = getattr(self.pred, "loss", None) if loss is None else loss
         if loss is None:
@@ -285,21 +292,32 @@ class Learner:
             for callback in self.cbs:
                 callback.run = True
 
+    def _cleanup(self) -> None:
+        """Send `cleanup_fit` to every callback that acts on it, whatever another one raises."""
+        errors = []
+        for _, handler in self._table["cleanup_fit"]:
+            try:
+                handler()
+            except BaseException as error:  # noqa: BLE001 (raised below, after the rest)
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
     def _resolve(self) -> None:
         """Gather the handlers of every event, for training and for validation."""
-        self._handlers = {event: [] for event in EVENTS}
+        handlers: Handlers = {event: [] for event in EVENTS}
         for callback in sorted(self.cbs, key=lambda callback: callback.order):
             for event, handler in callback.handlers():
-                self._handlers[event].append((callback, handler))
+                handlers[event].append((callback, handler))
         self._tables = {
             training: {
                 event: [
                     (callback, handler)
-                    for callback, handler in handlers
+                    for callback, handler in found
                     if event not in BATCH_EVENTS
                     or (callback.run_train if training else callback.run_valid)
                 ]
-                for event, handlers in self._handlers.items()
+                for event, found in handlers.items()
             }
             for training in (True, False)
         }
@@ -308,6 +326,7 @@ class Learner:
     def _use(self, loader: Any, *, training: bool) -> None:
         self.dl = loader
         self.n_iter = _length(loader)
+        self.training = training
         self._table = self._tables[training]
 
     # Callbacks.
@@ -324,6 +343,13 @@ class Learner:
         if not isinstance(callback, Callback):
             message = f"`cbs` must hold callbacks, got {cb!r}"
             raise TypeError(message)
+        taken = getattr(type(self), callback.name, self.__dict__.get(callback.name))
+        if taken is not None and not isinstance(taken, Callback):
+            message = (
+                f"a callback named `{callback.name}` would hide the learner's `{callback.name}`: "
+                f"give {type(callback).__name__} another name"
+            )
+            raise ValueError(message)
         callback.learn = self
         self.cbs = [*self.cbs, callback]
         setattr(self, callback.name, callback)
@@ -353,7 +379,8 @@ class Learner:
     @contextmanager
     def added_cbs(self, cbs: Any) -> Iterator[None]:
         """Add callbacks for the body of a `with`."""
-        added = [cb() if isinstance(cb, type) else cb for cb in _as_list(cbs)]
+        instances = [cb() if isinstance(cb, type) else cb for cb in _as_list(cbs)]
+        added = [cb for cb in instances if not any(cb is present for present in self.cbs)]
         try:
             self.add_cbs(added)
             yield
@@ -523,34 +550,49 @@ class Learner:
         if self.opt is None:
             self.create_opt()
         finder = LRFinder(start_lr, end_lr, num_it, stop_div)
+        # Before the snapshot: moving replaces the buffers of a model.
+        self.model.to(self.dls.device)
+        suggest_funcs = _as_rules(suggest_funcs)
         outside = [callback for callback in self.cbs if not callback.in_sweep]
         before = dict(self.__dict__)
+        silenced = [(callback, callback.run) for callback in self.cbs]
         # Callbacks that read the recorder find one of the sweep; the fit's own stays as it is.
         inside = [Recorder(), finder] if "recorder" in before else [finder]
-        finder.open(self)
         try:
+            finder.open(self)
+            # A sweep reads no metrics, and those of the last fit stay as they are.
+            self.metrics = []
             with self.no_logging(), self.removed_cbs(outside), self.added_cbs(inside):
                 # Callbacks may cut epochs short (row L17): the finder ends the fit.
-                self._fit(max(num_it, finder.num_it))
+                self._fit(finder.num_it)
         finally:
-            finder.close()
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            self._resolve()
-        sweep = finder.sweep
+            try:
+                finder.close()
+            finally:
+                # The old values first: at no moment is the learner without its attributes.
+                self.__dict__.update(before)
+                for name in self.__dict__.keys() - before.keys():
+                    del self.__dict__[name]
+                for callback, run in silenced:
+                    callback.run = run
+                self._resolve()
+        sweep = self._keep_sweep(finder.sweep)
         if suggest_funcs is None:
             self._show_sweep(sweep, show_plot)
             return None
-        names, found = _suggest(sweep, _as_list(suggest_funcs), num_it)
-        sweep = sweep.with_suggestions(dict(zip(names, found, strict=True)))
+        names, found = _suggest(sweep, suggest_funcs, finder.num_it)
+        sweep = self._keep_sweep(sweep.with_suggestions(dict(zip(names, found, strict=True))))
         self._show_sweep(sweep, show_plot)
         kind: Any = namedtuple("SuggestedLRs", names)  # type: ignore[misc]  # noqa: PYI024
         return kind(*(one.lr for one in found))
 
-    def _show_sweep(self, sweep: Sweep, show_plot: bool) -> None:
+    def _keep_sweep(self, sweep: Sweep) -> Sweep:
         recorder = self.__dict__.get("recorder")
         if recorder is not None:
             recorder.sweep = sweep
+        return sweep
+
+    def _show_sweep(self, sweep: Sweep, show_plot: bool) -> None:
         if not show_plot:
             return
         try:
@@ -566,6 +608,12 @@ class Learner:
             return getattr(model, name)
         message = f"the learner and its model have no attribute {name!r}"
         raise AttributeError(message, name=name, obj=self)
+
+    @property
+    def smooth_loss(self) -> float:
+        """The last smoothed training loss, from the recorder."""
+        value: float = self.recorder.smooth_loss
+        return value
 
     def __repr__(self) -> str:
         return f"Learner({type(self.model).__name__}, {len(self.cbs)} callbacks)"
@@ -586,9 +634,12 @@ def _suggest(
     names: list[str] = []
     found = []
     for function in functions:
-        name = _rule_name(function)
-        same = sum(taken == name or taken.startswith(f"{name}_") for taken in names)
-        names.append(f"{name}_{same + 1}" if same else name)
+        name = stem = _rule_name(function)
+        turn = 1
+        while name in names:
+            turn += 1
+            name = f"{stem}_{turn}"
+        names.append(name)
         found.append(_ask(function, names[-1], lrs, losses, num_it))
     return names, found
 
@@ -598,10 +649,12 @@ def _ask(function: Callable[..., Any], name: str, lrs: Any, losses: Any, num_it:
         reason = "the sweep has no finite loss"
     else:
         try:
-            lr, (x, y) = function(lrs, losses, num_it)
-            return Suggestion(float(lr), (float(x), float(y)))
+            answer = function(lrs, losses, num_it)
         except (ValueError, IndexError) as error:
             reason = str(error) or type(error).__name__
+        else:
+            lr, (x, y) = answer
+            return Suggestion(float(lr), (float(x), float(y)))
     warnings.warn(f"`{name}` has no suggestion: {reason}", stacklevel=5)
     return Suggestion(float("nan"), None, reason)
 
@@ -611,6 +664,19 @@ def _rule_name(function: Any) -> str:
         function = function.func
     name = getattr(function, "__name__", type(function).__name__).strip("<>_")
     return name if name.isidentifier() and not iskeyword(name) else "suggestion"
+
+
+def _as_rules(rules: Any) -> list[Callable[..., Any]] | None:
+    if rules is None:
+        return None
+    functions = [rules] if callable(rules) or isinstance(rules, str) else _as_list(rules)
+    for function in functions:
+        if not callable(function):
+            message = (
+                f"`suggest_funcs` must hold functions of (lrs, losses, num_it), got {function!r}"
+            )
+            raise TypeError(message)
+    return functions
 
 
 def _as_list(items: Any) -> list[Any]:

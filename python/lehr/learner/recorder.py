@@ -37,7 +37,8 @@ class Recorder(Callback):
     Attributes:
         lrs: The learning rate of each training batch, of the last group.
         losses: The debiased exponential average of the training loss, `v / (1 - beta^k)` with
-            `v = beta v + (1 - beta) loss`, after each batch.
+            `v = beta v + (1 - beta) loss`, after each batch; NaN where the loss is not finite,
+            which the average passes over.
         raw_losses: The training loss of each batch.
         values: Per epoch: the last smoothed loss, the validation loss and metrics.
         iters: Per epoch: the number of training batches so far.
@@ -92,9 +93,8 @@ class Recorder(Callback):
 
     @property
     def smooth_loss(self) -> float:
-        """The smoothed training loss so far; NaN before the first batch."""
-        self._fetch()
-        return self._smoother.value
+        """The last smoothed training loss; NaN before the first batch, or if that was not finite."""
+        return self.losses[-1] if self.losses else float("nan")
 
     def _fetch(self) -> None:
         if not self._waiting:
@@ -168,6 +168,9 @@ class Recorder(Callback):
                 self.log += [metric.value for metric in self.learn.metrics]
 
     def after_epoch(self) -> None:  # noqa: D102
+        if not self.log:
+            # The epoch was cancelled before it began to be recorded (row F24).
+            return
         self.iters.append(len(self.lrs))
         self.final_record = self.log[1:]
         self.values.append(self.final_record)
@@ -180,6 +183,7 @@ class Recorder(Callback):
             row += [""] * (len(self.metric_names) - len(row) - 1)
             row.append(f"{start}{minutes:02d}:{seconds % 60:02d}")
         self.learn.logger(row)
+        self.log = []
 
     def cleanup_fit(self) -> None:  # noqa: D102
         self._fetch()
@@ -201,7 +205,7 @@ class Recorder(Callback):
         """
         from lehr import plotting
 
-        if not self.hps_all:
+        if not any(self.hps_all.values()):
             message = "nothing was scheduled in the last fit: plot_sched draws what a schedule set"
             raise ValueError(message)
         keys = list(self.hps_all) if keys is None else [keys] if isinstance(keys, str) else keys

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lehr.finder import Snapshot, SweepEngine, rate_schedule
+import torch
+
+from lehr.finder import Snapshot, SweepEngine, integer, rate_schedule
 from lehr.learner.callback import Callback, CancelFitException, CancelValidException
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class ParamScheduler(Callback):
                     raise TypeError(message)
         self.hps: dict[str, list[Any]] = {}
         self.hps_all: dict[str, list[list[Any]]] = {}
+        self._recording = False
 
     def before_fit(self) -> None:
         """Check the schedules against the optimizer and begin to record."""
@@ -62,8 +65,9 @@ class ParamScheduler(Callback):
         for name, sched in self.scheds.items():
             opt.get_hyper(name)
             if isinstance(sched, (list, tuple)):
+                inner = {getattr(one, "groups", None) for one in sched}
                 groups: Any = len(sched)
-                fits = groups == len(opt)
+                fits = groups == len(opt) and inner <= {None, 1}
             else:
                 groups = getattr(sched, "groups", None)
                 fits = groups in (None, 1, len(opt))
@@ -73,6 +77,7 @@ class ParamScheduler(Callback):
                     f"groups of the optimizer, got {groups}"
                 )
                 raise ValueError(message)
+        self._recording = True
         self.hps = {name: [] for name in self.scheds}
         self.hps_all = {name: [] for name in self.scheds}
 
@@ -95,9 +100,10 @@ class ParamScheduler(Callback):
     def cleanup_fit(self) -> None:
         """Hand what was recorded to the recorder, also after an interruption."""
         recorder = self.learn.__dict__.get("recorder")
-        if recorder is not None:
+        if recorder is not None and self._recording:
             recorder.hps |= self.hps
             recorder.hps_all |= self.hps_all
+        self._recording = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.scheds!r})"
@@ -125,7 +131,7 @@ class LRFinder(ParamScheduler):
     def __init__(
         self, start_lr: Any = 1e-7, end_lr: Any = 10, num_it: int = 100, stop_div: bool = True
     ) -> None:
-        self.num_it = max(num_it, 6)
+        self.num_it = max(integer(num_it, "num_it"), 6)
         self._arguments = (start_lr, end_lr, self.num_it, stop_div)
         self._engine: SweepEngine = None  # type: ignore[assignment]  # while a sweep runs
         self._finished: SweepEngine | None = None
@@ -145,22 +151,20 @@ class LRFinder(ParamScheduler):
         if self._engine is not None:
             return
         opt = learn.opt
-        loader = learn.dls.train
-        holders = (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None))
-        generators = {id(g): g for h in holders if (g := getattr(h, "generator", None)) is not None}
-        engine = SweepEngine(
-            lambda: Snapshot(learn.model, opt.torch, generators.values()),
+        self._finished = None
+        self._engine = SweepEngine(
+            lambda: Snapshot(learn.model, opt.torch, _generators(learn.dls.train)),
             lambda value: opt.set_hyper("lr", value),
             *self._arguments,
         )
-        self._engine = engine.__enter__()
+        self._engine.__enter__()
 
     def close(self) -> None:
         """Put everything back; the curve stays."""
         if self._engine is not None:
-            self._engine.__exit__(None, None, None)
             self._finished = self._engine
             self._engine = None  # type: ignore[assignment]
+            self._finished.__exit__(None, None, None)
 
     def before_fit(self) -> None:
         """Remember the state and begin to record."""
@@ -191,3 +195,20 @@ class LRFinder(ParamScheduler):
         recorder = self.learn.__dict__.get("recorder")
         if recorder is not None and self._finished is not None:
             recorder.sweep = self._finished.sweep
+
+
+def _generators(loader: Any) -> list[torch.Generator]:
+    """Return the generators a loader draws from: its own, and those of its samplers."""
+    found: dict[int, torch.Generator] = {}
+    waiting, seen = [loader], set()
+    while waiting:
+        holder = waiting.pop()
+        if holder is None or id(holder) in seen:
+            continue
+        seen.add(id(holder))
+        generator = getattr(holder, "generator", None)
+        if isinstance(generator, torch.Generator):
+            found[id(generator)] = generator
+        names = ("sampler", "batch_sampler", "dataset", "loader")
+        waiting += [getattr(holder, name, None) for name in names]
+    return list(found.values())

@@ -57,6 +57,11 @@ pub fn one_cycle_lr(lr_max: Ends, div: f64, div_final: f64, pct_start: f64) -> R
     if !(0.0..=1.0).contains(&pct_start) {
         return Err(value_error!("`pct_start` must be between 0 and 1, got {pct_start:?}"));
     }
+    lr_max.validate("lr_max")?;
+    if let Some(lr) = (0..lr_max.groups().unwrap_or(1)).map(|g| lr_max.get(g)).find(|lr| *lr < 0.0)
+    {
+        return Err(value_error!("`lr_max` must be at least 0, got {lr:?}"));
+    }
     let divided = |by: f64| match &lr_max {
         Ends::One(value) => Ends::One(value / by),
         Ends::Many(values) => Ends::Many(values.iter().map(|value| value / by).collect()),

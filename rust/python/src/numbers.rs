@@ -5,7 +5,9 @@ use numpy::{PyArray1, PyArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PySet, PyString};
+use pyo3::types::{
+    PyByteArray, PyBytes, PyComplex, PyDict, PyFloat, PyFrozenSet, PyInt, PySet, PyString,
+};
 
 /// One number, or several.
 pub enum Numbers {
@@ -30,10 +32,13 @@ pub fn numbers(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Numbers> {
         return number(value, name).map(Numbers::One);
     }
     let py = value.py();
-    if let Ok(dimensions) = value.getattr(intern!(py, "ndim")) {
+    if let Ok(dimensions) = value.getattr(intern!(py, "ndim"))
+        && !value.is_instance_of::<PyComplex>()
+    {
         return array(value, &dimensions, name);
     }
-    let refused = value.is_instance_of::<PyString>()
+    let refused = value.is_instance_of::<PyComplex>()
+        || value.is_instance_of::<PyString>()
         || value.is_instance_of::<PyBytes>()
         || value.is_instance_of::<PyByteArray>()
         || value.is_instance_of::<PyDict>()
@@ -42,17 +47,23 @@ pub fn numbers(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Numbers> {
     if !refused && value.hasattr(intern!(py, "__float__"))? {
         return number(value, name).map(Numbers::One);
     }
-    match value.try_iter() {
-        Ok(items) if !refused => items
-            .enumerate()
-            .map(|(index, item)| number(&item?, &format!("{name}[{index}]")))
-            .collect::<PyResult<_>>()
-            .map(Numbers::Many),
-        _ => Err(PyTypeError::new_err(format!(
-            "`{name}` must be a number or a one-dimensional sequence of numbers, got {}",
-            describe(value)
-        ))),
+    if !refused && value.try_iter().is_ok() {
+        return items(value, name);
     }
+    Err(PyTypeError::new_err(format!(
+        "`{name}` must be a number or a one-dimensional sequence of numbers, got {}",
+        describe(value)
+    )))
+}
+
+/// Read an iterable, item by item.
+fn items(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Numbers> {
+    value
+        .try_iter()?
+        .enumerate()
+        .map(|(index, item)| number(&item?, &format!("{name}[{index}]")))
+        .collect::<PyResult<_>>()
+        .map(Numbers::Many)
 }
 
 /// Read several numbers; a single one is an error.
@@ -112,7 +123,10 @@ fn array(value: &Bound<'_, PyAny>, dimensions: &Bound<'_, PyAny>, name: &str) ->
             let numpy = py.import(intern!(py, "numpy"))?;
             let raw = numpy.call_method1(intern!(py, "asarray"), (on_cpu,))?;
             let kind: char = raw.getattr(intern!(py, "dtype"))?.getattr("kind")?.extract()?;
-            if !"biufO".contains(kind) {
+            if kind == 'O' {
+                return items(&raw, name);
+            }
+            if !"biuf".contains(kind) {
                 return Err(not_real(value, name));
             }
             let floats =

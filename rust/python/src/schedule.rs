@@ -219,10 +219,10 @@ impl Schedule {
 
     #[expect(clippy::needless_pass_by_value, reason = "the signature PyO3 asks for")]
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        for custom in self.0.customs().into_iter().filter_map(callable) {
-            visit.call(&custom.function)?;
-        }
-        Ok(())
+        self.0.for_each_owned_custom(&mut |custom| match custom.as_any().downcast_ref() {
+            Some(Callable { function, .. }) => visit.call(function),
+            None => Ok(()),
+        })
     }
 }
 
@@ -397,7 +397,16 @@ fn part(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Part> {
             item.repr()?
         )));
     }
-    let groups = item.getattr_opt("groups")?.and_then(|groups| groups.extract().ok());
+    let groups: Option<usize> = match item.getattr_opt(intern!(item.py(), "_lehr_groups"))? {
+        Some(groups) => groups.extract()?,
+        None => None,
+    };
+    if groups == Some(0) {
+        return Err(PyValueError::new_err(format!(
+            "`scheds[{index}]` must have at least one parameter group, got {}",
+            item.repr()?
+        )));
+    }
     Ok(Part::Custom(Arc::new(Callable { function: item.clone().unbind(), groups })))
 }
 

@@ -27,11 +27,6 @@ impl Smoother {
         let mut smoother = lock(&self.0);
         losses.into_iter().map(|loss| smoother.push(loss)).collect()
     }
-
-    #[getter]
-    fn value(&self) -> f64 {
-        lock(&self.0).value()
-    }
 }
 
 /// The losses of a running sweep and its stop rule.
@@ -52,12 +47,15 @@ impl SweepState {
 
     #[getter]
     fn losses<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
-        lock(&self.0).losses().to_vec().into_pyarray(py)
+        // The guard is gone before Python runs: it may wait for another thread.
+        let losses = lock(&self.0).losses().to_vec();
+        losses.into_pyarray(py)
     }
 
     #[getter]
     fn smoothed<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
-        lock(&self.0).smoothed().to_vec().into_pyarray(py)
+        let smoothed = lock(&self.0).smoothed().to_vec();
+        smoothed.into_pyarray(py)
     }
 
     fn __len__(&self) -> usize {

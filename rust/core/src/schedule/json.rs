@@ -1,6 +1,11 @@
 //! The serialised form: `{"version": 1, "schedule": {"type": "cos", "start": 0.0, "end": 2.0}}`.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Body, Ends, MAX_DEPTH, Part, Schedule, Shape, holds_a_function};
 use crate::error::{Result, value_error};
@@ -15,7 +20,13 @@ const MAX_BRACKETS: usize = 2 * MAX_DEPTH + 4;
 #[serde(deny_unknown_fields)]
 struct Document {
     version: u32,
-    schedule: Node,
+    schedule: Object<Node>,
+}
+
+/// What every version has: read first, so that a newer one is named as such.
+#[derive(Deserialize)]
+struct Header {
+    version: u32,
 }
 
 /// One schedule; the field names are those of the Python calls that make it.
@@ -27,13 +38,38 @@ enum Node {
     No { start: Ends, end: Ends },
     Exp { start: Ends, end: Ends },
     Poly { start: Ends, end: Ends, power: f64 },
-    Combine { pcts: Vec<f64>, scheds: Vec<Node> },
+    Combine { pcts: Vec<f64>, scheds: Vec<Object<Node>> },
+}
+
+/// A JSON object: serde would take an array of the fields in order as well.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct OnlyMaps<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMaps<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(OnlyMaps(PhantomData)).map(Self)
+    }
 }
 
 impl Schedule {
     /// The schedule as JSON that [`Schedule::from_json`] reads back to an equal one.
     pub fn to_json(&self) -> Result<String> {
-        let document = Document { version: VERSION, schedule: self.to_node("scheds")? };
+        let document = Document { version: VERSION, schedule: Object(self.to_node("scheds")?) };
         serde_json::to_string(&document)
             .map_err(|error| value_error!("the schedule cannot be written as JSON: {error}"))
     }
@@ -41,18 +77,19 @@ impl Schedule {
     /// Read what [`Schedule::to_json`] wrote; anything else is an error.
     pub fn from_json(text: &str) -> Result<Self> {
         check_brackets(text)?;
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        deserializer.disable_recursion_limit();
-        let document = Document::deserialize(&mut deserializer)
-            .and_then(|document| deserializer.end().map(|()| document))
-            .map_err(|error| value_error!("`text` must be the JSON of a schedule: {error}"))?;
-        if document.version != VERSION {
+        if let Ok(Object(Header { version })) = serde_json::from_str(text)
+            && version != VERSION
+        {
             return Err(value_error!(
-                "`text` must be a schedule of version {VERSION}, got version {}",
-                document.version
+                "`text` must be a schedule of version {VERSION}, got version {version}"
             ));
         }
-        Self::from_node(document.schedule)
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        deserializer.disable_recursion_limit();
+        let Object(document) = Object::<Document>::deserialize(&mut deserializer)
+            .and_then(|document| deserializer.end().map(|()| document))
+            .map_err(|error| value_error!("`text` must be the JSON of a schedule: {error}"))?;
+        Self::from_node(document.schedule.0)
     }
 
     fn to_node(&self, path: &str) -> Result<Node> {
@@ -71,7 +108,9 @@ impl Schedule {
                 let scheds = combined.parts.iter().enumerate().map(|(i, part)| {
                     let path = format!("{path}[{i}]");
                     match part {
-                        Part::Schedule(schedule) => schedule.to_node(&format!("{path}.scheds")),
+                        Part::Schedule(schedule) => {
+                            schedule.to_node(&format!("{path}.scheds")).map(Object)
+                        }
                         Part::Custom(custom) => Err(holds_a_function(
                             "to_json",
                             &format!("{path} = {}", custom.describe()),
@@ -95,7 +134,7 @@ impl Schedule {
             Node::Poly { start, end, power } => Self::simple(Shape::Poly { power }, start, end),
             Node::Combine { pcts, scheds } => {
                 let parts =
-                    scheds.into_iter().map(|node| Self::from_node(node).map(Part::Schedule));
+                    scheds.into_iter().map(|node| Self::from_node(node.0).map(Part::Schedule));
                 Self::combine(pcts, parts.collect::<Result<_>>()?)
             }
         }

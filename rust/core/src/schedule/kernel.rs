@@ -45,7 +45,8 @@ impl Kernel {
             }
             Self::Constant(value) => value,
             Self::Lin { start, end } => lin(start, end, near),
-            Self::Poly { start, end, power } => poly(start, end, power, near),
+            // As written: far outside, one term of the other form can overflow times 0.
+            Self::Poly { start, end, power } => start + (end - start) * power_of(power, near),
         }
     }
 }
@@ -82,12 +83,18 @@ fn exponent(start: f64, end: f64, log_ratio: &Factor, near: Near) -> (f64, f64, 
     if near.from_end { (end, -y, -y_lo) } else { (start, y, y_lo) }
 }
 
-/// `start + (end - start) p^power`.
+/// `(1 - p^power) start + p^power end`.
 fn poly(start: f64, end: f64, power: f64, near: Near) -> f64 {
+    let share = power_of(power, near);
+    (1.0 - share) * start + share * end
+}
+
+/// `p^power`.
+fn power_of(power: f64, near: Near) -> f64 {
     let (p, p_lo) = near.start_pair();
     let rounded = p + p_lo;
     // The common powers by exact operations: exact where the result is representable.
-    let share = if power == 1.0 {
+    if power == 1.0 {
         rounded
     } else if power == 2.0 {
         rounded * rounded
@@ -102,6 +109,5 @@ fn poly(start: f64, end: f64, power: f64, near: Near) -> f64 {
         let (y, y_lo) = Factor::new((power, 0.0)).times(ln, ln_lo);
         let magnitude = math::scaled_exp_any(1.0, y, y_lo);
         if p < 0.0 && power % 2.0 != 0.0 { -magnitude } else { magnitude }
-    };
-    (1.0 - share) * start + share * end
+    }
 }

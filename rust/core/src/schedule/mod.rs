@@ -22,6 +22,10 @@ use crate::math::{self, Factor};
 /// The most phases inside phases (rule 9).
 pub const MAX_DEPTH: usize = 64;
 
+/// The most phases in all, those of inner schedules counted wherever they stand: one schedule can
+/// be a phase many times over, and walking it takes as long as it counts (rule 9).
+pub const MAX_PHASES: usize = 1_000_000;
+
 /// How far the sum of `pcts` may be off 1 (rule 2).
 const SUM_TOLERANCE: f64 = 1e-6;
 
@@ -94,6 +98,8 @@ struct Combined {
     stretches: Vec<Stretch>,
     groups: Option<usize>,
     depth: usize,
+    /// Phases in all, and those of them that are custom.
+    size: usize,
     customs: usize,
 }
 
@@ -164,6 +170,12 @@ impl Schedule {
                 "`scheds` must not nest more than {MAX_DEPTH} deep, got {depth} levels"
             ));
         }
+        let size = parts.iter().map(Part::size).fold(parts.len(), usize::saturating_add);
+        if size > MAX_PHASES {
+            return Err(value_error!(
+                "`scheds` must not hold more than {MAX_PHASES} phases in all, got {size}"
+            ));
+        }
         let groups = common_groups(
             parts.iter().enumerate().map(|(i, part)| (format!("scheds[{i}]"), part.groups())),
         )?;
@@ -188,6 +200,7 @@ impl Schedule {
             stretches,
             groups,
             depth,
+            size,
             customs,
         }))))
     }
@@ -265,6 +278,27 @@ impl Schedule {
                 }
             }
         }
+    }
+
+    /// The custom functions that this schedule alone holds: nothing else shares them, nor any
+    /// inner schedule on the way to them. What a garbage collector may count as owned.
+    pub fn for_each_owned_custom<E>(
+        &self,
+        visit: &mut impl FnMut(&dyn Custom) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        if let Body::Combined(combined) = &*self.0
+            && combined.customs > 0
+            && Arc::strong_count(&self.0) == 1
+        {
+            for part in &combined.parts {
+                match part {
+                    Part::Schedule(schedule) => schedule.for_each_owned_custom(visit)?,
+                    Part::Custom(custom) if Arc::strong_count(custom) == 1 => visit(&**custom)?,
+                    Part::Custom(_) => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether a custom function takes part.
@@ -348,6 +382,16 @@ impl Part {
     fn depth(&self) -> usize {
         match self {
             Self::Schedule(schedule) => schedule.depth(),
+            Self::Custom(_) => 0,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Schedule(schedule) => match &*schedule.0 {
+                Body::Simple(_) => 0,
+                Body::Combined(combined) => combined.size,
+            },
             Self::Custom(_) => 0,
         }
     }

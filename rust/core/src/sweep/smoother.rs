@@ -4,7 +4,8 @@ use crate::error::{Result, value_error};
 
 /// `v = beta v + (1 - beta) loss`, reported as `v / (1 - beta^k)` after `k` losses.
 ///
-/// A loss that is not finite is passed over: the average stays where it was.
+/// A loss that is not finite is reported as NaN and passed over: the average goes on from where it
+/// was.
 #[derive(Debug, Clone)]
 pub struct Smoother {
     beta: f64,
@@ -22,19 +23,14 @@ impl Smoother {
         }
     }
 
-    /// Take in `loss` and return the average so far; NaN before the first finite loss.
+    /// Take in `loss` and return the average so far; NaN where `loss` is not finite.
     pub fn push(&mut self, loss: f64) -> f64 {
-        if loss.is_finite() {
-            self.sum = self.beta * self.sum + (1.0 - self.beta) * loss;
-            // The same recursion on losses of 1 gives 1 - beta^k without a power.
-            self.weight = self.beta * self.weight + (1.0 - self.beta);
+        if !loss.is_finite() {
+            return f64::NAN;
         }
-        self.value()
-    }
-
-    /// The average so far; NaN before the first finite loss.
-    #[must_use]
-    pub fn value(&self) -> f64 {
+        self.sum = self.beta * self.sum + (1.0 - self.beta) * loss;
+        // The same recursion on losses of 1 gives 1 - beta^k without a power.
+        self.weight = self.beta * self.weight + (1.0 - self.beta);
         self.sum / self.weight
     }
 }
@@ -46,16 +42,15 @@ mod tests {
     #[test]
     fn first_average_is_the_first_loss() {
         let mut smoother = Smoother::new(0.98).unwrap();
-        assert!(smoother.value().is_nan());
         assert_eq!(smoother.push(3.0), 3.0);
     }
 
     #[test]
-    fn non_finite_loss_is_passed_over() {
+    fn non_finite_loss_is_nan_and_passed_over() {
         let mut smoother = Smoother::new(0.5).unwrap();
         smoother.push(1.0);
-        assert_eq!(smoother.push(f64::NAN), 1.0);
-        assert_eq!(smoother.push(f64::INFINITY), 1.0);
+        assert!(smoother.push(f64::NAN).is_nan());
+        assert!(smoother.push(f64::INFINITY).is_nan());
         // v: .5, then .25 + 1 = 1.25; weight: .5, then .75.
         assert_eq!(smoother.push(2.0), 1.25 / 0.75);
     }

@@ -61,15 +61,14 @@ impl Sweep {
     pub fn push(&mut self, loss: f64) -> Option<Stop> {
         let smooth = self.smoother.push(loss);
         self.losses.push(loss);
+        self.smoothed.push(smooth);
         if !loss.is_finite() {
-            self.smoothed.push(f64::NAN);
             self.non_finite += 1;
             if self.non_finite >= 2 {
                 return Some(Stop::NonFinite);
             }
             return self.finished();
         }
-        self.smoothed.push(smooth);
         self.non_finite = 0;
         if self.first.is_nan() {
             self.first = smooth;
@@ -94,7 +93,9 @@ impl Sweep {
         if self.best > 0.0 {
             4.0 * self.best
         } else {
-            self.best + 3.0 * (self.first - self.best).max(-self.best)
+            let range = (self.first - self.best).max(-self.best);
+            // A curve that never left 0 shows no scale to diverge from.
+            if range > 0.0 { self.best + 3.0 * range } else { f64::INFINITY }
         }
     }
 
@@ -160,6 +161,12 @@ mod tests {
     fn a_noisy_start_is_not_divergence() {
         let losses = (0..100).map(|i| if i == 0 { 1e-9 } else { 1.0 });
         assert_eq!(run(100, losses).0, 31);
+    }
+
+    #[test]
+    fn noise_above_an_exact_zero_is_not_divergence() {
+        let losses = (0..100).map(|i| if i < 50 { 0.0 } else { 1e-12 });
+        assert_eq!(run(100, losses), (100, Some(Stop::Finished)));
     }
 
     #[test]
