@@ -57,6 +57,8 @@ def test_demo_options(tmp_path):
         (["demo", "--epochs", "0"], "Invalid value for '--epochs'"),
         (["demo", "--lr", "-1"], "Invalid value for '--lr'"),
         (["demo", "--nothing"], "No such option"),
+        (["demo", "--lr", "nan"], "Invalid value for '--lr'"),
+        (["demo", "--seed", "99999999999999999999"], "Invalid value for '--seed'"),
         (["nothing"], "No such command"),
     ],
 )
@@ -78,5 +80,5 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_any_work(tmp_path):
 def test_help_and_version():
     import lehr
 
-    assert "lehr demo --epochs 4" in run("demo", "--help").stdout
+    assert "Examples:\n    lehr demo\n    lehr demo --epochs 4" in run("demo", "--help").stdout
     assert lehr.__version__ in run("--version").stdout

@@ -131,6 +131,17 @@ def test_an_unknown_name_raises_lists_the_known_ones_and_writes_nothing():
     assert opt.torch.param_groups[1]["mine"] == 1.0
 
 
+def test_what_is_no_number_is_not_overwritten():
+    opt = two_groups(torch.optim.Adam)
+    before = copy.deepcopy(opt.state_dict())
+    for name in ("betas", "amsgrad", "foreach"):
+        with pytest.raises(TypeError, match=f"`{name}` is .* which is no number to schedule"):
+            opt.set_hyper(name, 0.5)
+    assert opt.state_dict() == before
+    with pytest.raises(KeyError, match=r"which has \['eps', 'lr', 'mom', 'sqr_mom', 'wd'\]"):
+        opt.set_hyper("nothing", 1)
+
+
 def test_tensors_are_filled_in_place():
     rate = torch.tensor(0.1)
     net = model()

@@ -1,12 +1,14 @@
 """Fits on a real model: schedules in force, records, batches of every kind."""
 
 import contextlib
+import copy
 import math
 import os
 import pty
 import re
 import subprocess
 import sys
+from collections import UserDict
 from functools import partial
 from typing import NamedTuple
 
@@ -442,6 +444,209 @@ def test_recorder_keeps_raw_and_smoothed_losses():
     # Everything is of the last fit.
     quiet(learn, "fit", 1)
     assert len(recorder.losses) == 100
+
+
+def test_a_loss_that_is_not_finite_shows():
+    class Breaks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Parameter(torch.ones(1))
+            self.left = 5
+
+        def forward(self, x):
+            self.left -= 1
+            return x * self.a * (math.nan if self.left < 0 else 1.0)
+
+    learn = quiet(synth_learner(model=Breaks()), "fit", 2)
+    assert np.isfinite(learn.recorder.losses).sum() == 5
+    assert math.isnan(learn.recorder.values[-1][0])
+    assert math.isnan(learn.smooth_loss)
+
+
+def test_an_epoch_cancelled_before_it_is_recorded_leaves_no_row():
+    """Row F24."""
+
+    class Skip(Callback):
+        def before_epoch(self):
+            if self.epoch in (0, 2):
+                raise lehr.CancelEpochException
+
+    learn = quiet(synth_learner(cbs=Skip), "fit", 4)
+    assert len(learn.recorder.values) == 2
+    assert learn.recorder.iters == [10, 20]
+
+
+def test_schedules_of_an_earlier_fit_are_not_handed_over_again():
+    class Stop(Callback):
+        order = 55
+        armed = False
+
+        def before_fit(self):
+            if self.armed:
+                raise lehr.CancelFitException
+
+    learn = synth_learner(cbs=[Stop(), ParamScheduler({"lr": SchedLin(1e-3, 1e-2)})])
+    quiet(learn, "fit", 1)
+    learn.stop.armed = True
+    quiet(learn, "fit", 1)
+    assert learn.recorder.hps == {}
+
+
+def test_a_learner_without_default_callbacks_trains():
+    learn = synth_learner(default_cbs=False)
+    before = learn.model.a.item()
+    learn.fit(1)
+    assert learn.model.a.item() != before
+    assert learn.cbs == []
+
+
+def test_a_learner_can_be_copied_deeply():
+    learn = quiet(synth_learner(), "fit_one_cycle", 1)
+    other = copy.deepcopy(learn)
+    assert other.recorder.learn is other
+    assert other.recorder.losses == learn.recorder.losses
+    quiet(other, "fit", 1)
+    assert other.model.a.item() != learn.model.a.item()
+    assert len(learn.recorder.hps["lr"]) == 10
+
+
+def test_flags_set_after_adding_a_callback_hold():
+    class Counts(Callback):
+        seen = 0
+
+        def before_batch(self):
+            self.seen += 1
+
+    learn = synth_learner(cbs=Counts)
+    learn.counts.run_valid = False
+    quiet(learn, "fit", 1)
+    assert learn.counts.seen == 10
+
+
+def test_a_callback_of_every_fit_given_to_one_fit_again_stays():
+    class Mine(Callback):
+        pass
+
+    mine = Mine()
+    learn = synth_learner(cbs=mine)
+    quiet(learn, "fit", 1, cbs=mine)
+    assert mine in learn.cbs
+    with pytest.raises(ValueError, match="`cbs` must hold each callback once"):
+        learn.add_cb(mine)
+
+
+@pytest.mark.parametrize("name", ["Model", "FitCallback", "Opt", "Loss", "Lr"])
+def test_a_callback_named_like_a_part_of_the_learner_is_refused(name):
+    kind = type(name, (Callback,), {})
+    with pytest.raises(ValueError, match="would hide the learner's"):
+        synth_learner(cbs=kind)
+
+
+@pytest.mark.parametrize(
+    ("method", "args", "message"),
+    [
+        ("fit", {"lr": -1}, "`lr` must be at least 0, got -1"),
+        ("fit", {"wd": -1}, "`wd` must be at least 0, got -1"),
+        ("fit_one_cycle", {"lr_max": -1}, "`lr_max` must be at least 0, got -1.0"),
+        (
+            "fit_one_cycle",
+            {"moms": (0.9, 2, 0.9)},
+            r"`moms\[1\]` must be at least 0 and below 1, got 2",
+        ),
+        ("fit_one_cycle", {"moms": (0.9, math.nan, 0.9)}, r"`moms\[1\]` must be a finite number"),
+    ],
+)
+def test_rates_and_momenta_outside_their_range_are_refused(method, args, message):
+    with pytest.raises(ValueError, match=message):
+        quiet(synth_learner(), method, 1, **args)
+
+
+def test_momenta_may_be_given_per_group():
+    learn = synth_learner(splitter=lambda m: [[m.a], [m.b]])
+    quiet(learn, "fit_one_cycle", 1, moms=([0.9, 0.8], 0.7, 0.9))
+    assert learn.recorder.hps_all["mom"][0] == [0.9, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Learner(None, RegModel()), TypeError, "`dls` must be DataLoaders, got None"),
+        (lambda: Learner(synth_dbunch(), None), TypeError, "`model` must be a torch module"),
+        (
+            lambda: Learner(synth_dbunch(), RegModel(), "mse"),
+            TypeError,
+            "`loss_func` must be a function",
+        ),
+        (lambda: DataLoaders(3), TypeError, "`loaders` must be iterables of batches, got 3"),
+        (lambda: DataLoaders(list(synth_dbunch())), TypeError, "one by one, got a list of loaders"),
+        (
+            lambda: quiet(synth_learner(splitter=lambda m: None), "fit", 1),
+            TypeError,
+            "`splitter` must return",
+        ),
+        (
+            lambda: quiet(synth_learner(data=DataLoaders([])), "fit", 1),
+            ValueError,
+            "at least one batch",
+        ),
+        (
+            lambda: quiet(
+                synth_learner(data=DataLoaders([(torch.ones(2, 1),)], device="cpu")), "fit", 1
+            ),
+            ValueError,
+            "must hold a target for `loss_func`",
+        ),
+    ],
+)
+def test_wrong_parts_of_a_learner_are_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize("loss", [lambda p, y: (p - y).square(), lambda p, y: 3.0])
+def test_a_loss_that_is_no_single_number_is_a_clear_error(loss):
+    learn = synth_learner()
+    learn.loss_func = loss
+    with pytest.raises(TypeError, match="the loss must be a tensor of one number, got"):
+        quiet(learn, "fit", 1)
+
+
+def test_a_mapping_is_unpacked_into_the_model_s_keywords():
+    batches = [UserDict({"x": x, "y": y}) for x, y in points()]
+    learn = Learner(DataLoaders(batches, device="cpu"), OwnLoss(as_dict=True), lr=0.1)
+    quiet(learn, "fit", 1)
+    assert len(learn.recorder.losses) == 6
+
+
+def test_a_built_torch_optimizer_is_used():
+    model = RegModel()
+    built = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
+    learn = quiet(synth_learner(model=model), "create_opt")
+    learn.opt_func = built
+    learn.create_opt()
+    assert learn.opt.torch is built
+
+
+def test_accuracy_checks_shapes_and_metrics_may_be_classes():
+    with pytest.raises(ValueError, match=r"got \(4, 4\) and \(4, 1\)"):
+        accuracy(torch.eye(4), torch.arange(4)[:, None])
+    with pytest.raises(ValueError, match="`pred` must have shape"):
+        accuracy(torch.ones(4), torch.ones(4))
+
+    class Count(lehr.Metric):
+        def reset(self):
+            self.n = 0
+
+        def accumulate(self, learn):
+            self.n += len(learn.pred)
+
+        @property
+        def value(self):
+            return float(self.n)
+
+    learn = quiet(synth_learner(metrics=Count), "fit", 1)
+    assert learn.recorder.values[0][-1] == 32.0
+    assert learn.recorder.metric_names[3] == "count"
 
 
 def test_rows_are_logged_and_no_logging_is_silent(capsys):

@@ -17,7 +17,6 @@ from lehr import (
     SchedExp,
     valley,
 )
-from lehr.learner.callback import EVENTS
 from lehr.testing import synth_learner
 from state import capture, plain
 from torch import nn
@@ -349,6 +348,8 @@ def test_a_rule_with_nothing_to_say_gives_nan_with_a_warning_and_a_reason():
 def test_wrong_arguments_raise_before_anything_happens():
     learn = trained()
     before = everything(learn)
+    calls = []
+    learn.model.register_forward_pre_hook(lambda *args: calls.append(1))
     for kwargs, error in (
         ({"start_lr": 0}, ValueError),
         ({"end_lr": math.nan}, ValueError),
@@ -361,6 +362,7 @@ def test_wrong_arguments_raise_before_anything_happens():
         with pytest.raises(error):
             learn.lr_find(show_plot=False, **kwargs)
         assert everything(learn) == before, kwargs
+    assert calls == []
 
 
 def test_callbacks_that_record_take_no_part_in_a_sweep_and_others_do():
@@ -392,5 +394,121 @@ def test_a_learner_without_recorder_can_be_swept():
     assert math.isfinite(learn.lr_find(show_plot=False).valley)
 
 
-def test_events_of_a_sweep_are_all_known():
-    assert len(EVENTS) == 25
+def valley_smooth(lrs, losses, num_it):
+    return first(lrs, losses, num_it)
+
+
+def first_2(lrs, losses, num_it):
+    return first(lrs, losses, num_it)
+
+
+def test_names_of_rules_are_unique_and_their_own_where_they_can_be():
+    learn = synth_learner()
+    rules = (valley_smooth, valley, first_2, first, first)
+    found = learn.lr_find(show_plot=False, suggest_funcs=rules)
+    assert found._fields == ("valley_smooth", "valley", "first_2", "first", "first_3")
+
+
+def broken(lrs, losses, num_it):
+    raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("rule", "error"), [(broken, RuntimeError), (lambda lrs, losses, n: (1, 2, 3), ValueError)]
+)
+def test_a_rule_s_bug_is_raised_and_the_sweep_kept(rule, error):
+    learn = synth_learner()
+    with pytest.raises(error):
+        learn.lr_find(show_plot=False, suggest_funcs=rule)
+    assert len(learn.recorder.sweep) > 10
+    learn.recorder.plot_lr_find()
+
+
+def test_an_interrupted_sweep_keeps_its_points():
+    class Stop(Callback):
+        def after_step(self):
+            if self.train_iter == 7:
+                raise KeyboardInterrupt
+
+    learn = synth_learner(cbs=Stop)
+    with pytest.raises(KeyboardInterrupt):
+        learn.lr_find(show_plot=False)
+    assert len(learn.recorder.sweep) == 7
+    assert learn.recorder.sweep.stop == "interrupted"
+
+
+@pytest.mark.parametrize("order", [0, 100])
+def test_a_direct_sweep_is_restored_whatever_another_cleanup_raises(order):
+    class Bad(Callback):
+        armed = True
+
+        def cleanup_fit(self):
+            if self.armed:
+                raise KeyboardInterrupt
+
+    bad = Bad()
+    bad.order = order
+    learn = synth_learner()
+    learn.create_opt()
+    before = capture(learn.model, learn.opt.torch)
+    with pytest.raises(KeyboardInterrupt):
+        learn.fit(20, cbs=[LRFinder(), bad])
+    after = capture(learn.model, learn.opt.torch)
+    assert after == before
+    assert learn.logger is print
+
+
+def test_generators_of_nested_samplers_are_restored():
+    from torch.utils.data import BatchSampler, RandomSampler
+
+    data = TensorDataset(torch.randn(64, 1), torch.randn(64, 1))
+    generator = torch.Generator().manual_seed(5)
+    sampler = BatchSampler(RandomSampler(data, generator=generator), 16, drop_last=False)
+    learn = synth_learner(data=DataLoaders(DataLoader(data, batch_sampler=sampler), device="cpu"))
+    state = generator.get_state()
+    learn.lr_find(show_plot=False)
+    assert torch.equal(generator.get_state(), state)
+
+
+def test_silenced_callbacks_and_metrics_are_as_before():
+    from lehr import accuracy
+
+    class Quiet(Callback):
+        seen = 0
+
+        def after_batch(self):
+            self.seen += 1
+
+    learn = image_learner(Quiet, metrics=accuracy)
+    with learn.no_logging():
+        learn.fit(1)
+    value, seen = learn.metrics[0].value, learn.quiet.seen
+    learn.quiet.run = False
+    learn.lr_find(show_plot=False)
+    assert learn.metrics[0].value == value
+    assert (learn.quiet.run, learn.quiet.seen) == (False, seen)
+
+
+def test_a_slice_spreads_the_rates_of_a_sweep_over_the_groups():
+    learn = image_learner()
+    learn.lr_find(slice(1e-8, 1e-6), slice(10.0), num_it=20, stop_div=False, show_plot=False)
+    assert learn.recorder.sweep.lrs.tolist() == SchedExp(1e-6, 10).values(20).tolist()
+    with pytest.raises(ValueError, match="`start_lr` = slice"):
+        learn.lr_find(slice(0, 1), show_plot=False)
+
+
+def test_a_model_is_moved_before_its_state_is_remembered():
+    """Moving replaces buffers: remembered before, they would come back on the old device."""
+
+    learn = synth_learner(model=nn.BatchNorm1d(1))
+    learn.model.to = lambda *args: learn.model.double()
+    learn.dls = DataLoaders(
+        [(torch.randn(8, 1).double(), torch.randn(8, 1).double())] * 5, device="cpu"
+    )
+    learn.lr_find(show_plot=False)
+    kinds = {
+        t.dtype
+        for t in (*learn.model.parameters(), *learn.model.buffers())
+        if t.is_floating_point()
+    }
+    assert kinds == {torch.float64}

@@ -71,6 +71,11 @@ def test_plot_lr_find_takes_points_names_and_axes(learn):
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels[2:] == ["a: 1.00e-03", "b: 1.00e-02"]
     assert learn.recorder.plot_lr_find(return_fig=False) is None
+    found = learn.lr_find(show_plot=False)
+    marked = learn.recorder.plot_lr_find(suggestions=found).axes[0].lines[2]
+    assert marked.get_xdata()[0] == found.valley
+    with pytest.raises(ValueError, match="`skip_end` must be at least 0, got -3"):
+        learn.recorder.plot_lr_find(skip_end=-3)
     with pytest.raises(ValueError, match="`nms` must name each of the 1 suggestions, got 2"):
         learn.recorder.plot_lr_find(suggestions=[(1, 1)], nms=["a", "b"])
 

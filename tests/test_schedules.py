@@ -1,9 +1,12 @@
 """The public schedule functions: inputs, errors, serialised form, functions as phases."""
 
+import functools
 import gc
 import json
 import math
 import pickle
+import subprocess
+import sys
 import weakref
 
 import lehr
@@ -201,6 +204,10 @@ LIN = {"type": "lin", "start": 0.0, "end": 1.0}
             "sum to 1",
         ),
         ([1], "must be the JSON of a schedule"),
+        ([1, LIN], "expected an object"),
+        ({"version": 1, "schedule": ["lin", 0, 1]}, "expected an object"),
+        ({"version": 2, "schedule": {"type": "new"}}, "got version 2"),
+        ({"version": 1, "schedule": LIN | {"start": {}}}, "expected a number or a list of numbers"),
         (None, "must be the JSON of a schedule"),
     ],
 )
@@ -256,7 +263,7 @@ def test_mutated_json_is_a_schedule_or_a_value_error(data):
 
 def test_json_of_other_types_is_a_type_error():
     for bad in (None, 3, b"{}", {}):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match="`text` must be a string, got"):
             Schedule.from_json(bad)
 
 
@@ -330,7 +337,7 @@ def test_a_function_must_return_a_number_or_one_per_group():
         combine_scheds([1], [per_group])(0.5)
     with pytest.raises(ValueError, match="must return a number or 3 numbers"):
         combine_scheds([0.5, 0.5], [per_group, SchedLin([1, 2, 3], 3)])(0.25)
-    with pytest.raises(TypeError, match="the value of a custom phase"):
+    with pytest.raises(TypeError, match=r"`phase\(pos\)` must be a number"):
         combine_scheds([1], [lambda pos: "x"])(0.5)
 
 
@@ -386,7 +393,94 @@ def test_annealer_of_a_local_function_says_it_cannot_be_pickled():
         pickle.dumps(f)
 
 
+def test_a_function_shared_by_several_schedules_survives_the_collector():
+    """A collector that counted it once per place would free it while it is in use."""
+    code = """
+import gc
+from lehr import combine_scheds
+
+def main():
+    k = 3
+    def function(pos):
+        return pos * k
+    inner = combine_scheds([1], [function])
+    cycle = [combine_scheds([0.5, 0.5], [inner, inner]), inner, inner.phases, function]
+    cycle.append(cycle)
+    del inner, cycle
+    for _ in range(3):
+        gc.collect()
+    assert function(1.0) == 3.0
+    print("ok")
+
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+
+
+def test_a_function_s_values_must_be_finite():
+    with pytest.raises(
+        ValueError, match="must return finite numbers, but .* returned NaN at pos 0.5"
+    ):
+        combine_scheds([1], [lambda pos: math.nan])(0.5)
+
+
+def test_ends_of_annealed_objects_compare_as_numbers_and_count_as_groups():
+    for kind in (np.array, torch.tensor):
+        f, g = (
+            SchedQuadratic(kind([0.0, 1.0]), kind(2.0)),
+            SchedQuadratic(kind([0.0, 1.0]), kind(2.0)),
+        )
+        assert f == g
+        assert hash(f) == hash(g)
+    with pytest.raises(ValueError, match=r"`scheds\[0\]` must have at least one parameter group"):
+        combine_scheds([1], [SchedQuadratic(np.array([]), 1.0)])
+
+    class Other:
+        groups = 10**15
+
+        def __call__(self, pos):
+            return pos
+
+    # An attribute of that name means nothing on other callables.
+    assert combine_scheds([1], [Other()])(0.5) == 0.5
+    assert "partial" in repr(annealer(functools.partial(quadratic))(0, 1))
+
+
+def test_the_number_of_phases_in_all_is_limited():
+    f = SchedLin(0, 1)
+    for _ in range(18):
+        f = combine_scheds([0.5, 0.5], [f, f])
+    assert hash(f) == hash(combine_scheds([0.5, 0.5], f.phases))
+    with pytest.raises(ValueError, match="more than 1000000 phases in all, got 1048574"):
+        combine_scheds([0.5, 0.5], [f, f])
+
+
+def test_object_arrays_are_read_item_by_item():
+    assert SchedLin(np.array([1, 2.5], dtype=object), 3)(0).tolist() == [1, 2.5]
+    for bad in (["0.5"], [None]):
+        with pytest.raises(TypeError, match=r"`start\[0\]` must be a number"):
+            SchedLin(np.array(bad, dtype=object), 1)
+    with pytest.raises(TypeError, match="`start` must be a number"):
+        SchedLin(np.complex128(1 + 2j), 2)
+
+
+def test_a_cubic_far_outside_does_not_become_nan():
+    assert SchedPoly(0, 1, 3)(1e100) == pytest.approx(1e300)
+    assert SchedPoly(0, 1, 3)(1e200) == math.inf
+
+
+def test_a_schedule_can_be_referred_to_weakly():
+    f = SchedLin(0, 1)
+    assert weakref.ref(f)() is f
+
+
 # Plots.
+
+
+@pytest.mark.parametrize("pct", [0.0, 1e-13, 0.5, 1.0])
+def test_a_schedule_with_an_empty_phase_can_be_drawn(pct):
+    assert len(combined_cos(pct, 1, 2, 3).plot().lines) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import copy
 import math
 import pickle
 import random
+import subprocess
+import sys
 
 import mpmath as mp
 import numpy as np
@@ -149,12 +151,14 @@ def test_a_rate_per_group_may_be_given():
 @pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
-        ({"start_lr": 0}, ValueError, "`start`"),
+        ({"start_lr": 0}, ValueError, "`start_lr` must be above 0, got 0.0"),
         ({"start_lr": -1, "end_lr": -2}, ValueError, "`start_lr` must be above 0, got -1"),
-        ({"end_lr": math.inf}, ValueError, "`end` must be a finite number"),
+        ({"end_lr": math.inf}, ValueError, "`end_lr` must be a finite number"),
         ({"num_it": 0}, ValueError, "`num_it` must be at least 1"),
         ({"start_lr": [1e-3] * 3}, ValueError, "one number or 2"),
-        ({"start_lr": "1"}, TypeError, "`start`"),
+        ({"start_lr": "1"}, TypeError, "`start_lr` must be a number"),
+        ({"num_it": -1}, ValueError, "`num_it` must be at least 1, got -1"),
+        ({"num_it": 2.5}, TypeError, "`num_it` must be an integer, got 2.5"),
     ],
 )
 def test_wrong_arguments_raise_and_change_nothing(kwargs, error, message):
@@ -206,18 +210,79 @@ def test_smoother_is_the_debiased_average(losses, beta):
         v = mp.mpf(beta) * v + (1 - mp.mpf(beta)) * mp.mpf(loss)
         expected = v / (1 - mp.mpf(beta) ** k)
         assert abs(value - expected) <= 1e-12 * max(map(abs, losses))
-    assert smoother.value == got[-1]
+    again = pickle.loads(pickle.dumps(smoother))
+    assert again.push(1.0) == smoother.push(1.0)
 
 
-def test_smoother_of_the_reference(reference):
-    """The recorded losses are float32 averages of float32 losses: invert them and smooth again."""
-    smoothed = reference["training"]["losses"]
-    v, raw = 0.0, []
-    for k, value in enumerate(smoothed, start=1):
-        now = value * (1 - 0.98**k)
-        raw.append((now - 0.98 * v) / 0.02)
-        v = now
-    assert _core.Smoother().extend(raw) == pytest.approx(smoothed, rel=1e-9)
+def test_a_non_finite_loss_is_shown_and_passed_over():
+    smoothed = _core.Smoother(0.5).extend([1.0, math.nan, math.inf, 1.0])
+    assert np.isnan(smoothed).tolist() == [False, True, True, False]
+    assert smoothed[3] == 1.0
+
+
+def test_a_step_that_returns_no_loss_is_a_clear_error():
+    setup = Setup()
+    before = setup.capture()
+    with pytest.raises(TypeError, match="the loss of a step must be one number, got None"):
+        run_sweep(lambda: None, setup.model, setup.optimizer)
+    assert setup.capture() == before
+
+
+def test_groups_added_in_a_sweep_are_dropped_and_the_rest_restored():
+    setup = Setup()
+    before = setup.capture()
+
+    def step():
+        if len(setup.optimizer.param_groups) == 2:
+            setup.optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))]})
+            setup.optimizer.param_groups[2]["lr"] = 1.0
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(step, setup.model, setup.optimizer)
+    assert setup.capture() == before
+
+
+def test_one_thing_that_cannot_be_restored_does_not_keep_the_rest_from_it():
+    setup = Setup()
+    before = setup.capture()
+
+    def step():
+        setup.step()
+        # A resized parameter cannot take its old values back.
+        setup.model.layers[3].bias.data = torch.zeros(5)
+        raise KeyboardInterrupt
+
+    with pytest.raises(RuntimeError, match="size"):
+        run_sweep(step, setup.model, setup.optimizer)
+    after = setup.capture()
+    different = {key for key in before if before[key] != after[key]}
+    assert different == {"params", "grads"}
+    for what in different:
+        changed = {n for n in before[what] if before[what][n] != after[what][n]}
+        assert changed == {"layers.3.bias"}
+
+
+def test_reading_a_sweep_from_another_thread_does_not_deadlock():
+    """The first read imports numpy, which lets the other thread run."""
+    code = """
+import faulthandler, threading
+faulthandler.dump_traceback_later(60, exit=True)
+from lehr import _core
+state = _core.SweepState(10**7)
+stop = threading.Event()
+def push():
+    while not stop.is_set():
+        state.push(1.0)
+thread = threading.Thread(target=push)
+thread.start()
+for _ in range(5):
+    state.losses, state.smoothed
+stop.set()
+thread.join()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_sweep_is_an_immutable_value():

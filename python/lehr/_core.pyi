@@ -31,6 +31,7 @@ __all__ = [
     "sched_exp",
     "sched_lin",
     "sched_no",
+    "sweep_lr",
     "trim",
     "valley",
 ]
@@ -433,6 +434,14 @@ def one_cycle_lr(
         ValueError: `div` or `div_final` is not above 0, or `pct_start` is outside [0, 1].
     """
 
+def sweep_lr(start_lr: _Ends, end_lr: _Ends) -> Schedule:
+    """Return `SchedExp(start_lr, end_lr)` for rates above 0.
+
+    Raises:
+        TypeError: A rate is no number or sequence of numbers.
+        ValueError: A rate is not a finite number above 0, or the numbers of groups differ.
+    """
+
 @final
 class Smoother:
     """A debiased exponential average: `v / (1 - beta^k)` with `v = beta v + (1 - beta) loss`.
@@ -441,6 +450,8 @@ class Smoother:
 
     Args:
         beta: Memory, in [0, 1).
+        total: The sum `v` to go on from.
+        weight: The `1 - beta^k` to go on from.
 
     Example:
         >>> smoother = Smoother(0.5)
@@ -448,7 +459,8 @@ class Smoother:
         [1.0, 3.0]
     """
 
-    def __new__(cls, beta: float = 0.98) -> Self: ...
+    def __new__(cls, beta: float = 0.98, total: float = 0.0, weight: float = 0.0) -> Self: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
     def push(self, loss: float) -> float:
         """Take in a loss and return the average so far; NaN where the loss is not finite."""
     def extend(self, losses: Sequence[float]) -> list[float]:

@@ -61,17 +61,19 @@ def main() -> None:
         help="Peak learning rate.  [default: what lr_find suggests]",
     )
     def demo(seed: int, out: Path, epochs: int, lr: float | None) -> None:
-        r"""Find a learning rate and train on 1,797 real images of digits.
+        """Find a learning rate and train on 1,797 real images of digits.
 
         \b
         Examples:
           lehr demo
           lehr demo --epochs 4 --lr 0.01 --out pictures
-        """
+        """  # noqa: D301 (click reads the control character)
         if lr is not None and not math.isfinite(lr):
             raise click.BadParameter(f"{lr} is no finite number", param_hint="'--lr'")
         try:
             run_demo(seed, out, epochs, lr)
+        except BrokenPipeError:
+            raise
         except (ImportError, OSError) as error:
             raise click.ClickException(str(error)) from error
 

@@ -161,7 +161,7 @@ class SweepEngine:
         num_it: int = 100,
         stop_div: bool = True,
     ) -> None:
-        self.schedule = rate_schedule(start_lr, end_lr)
+        self.schedule = _core.sweep_lr(start_lr, end_lr)
         self.num_it = integer(num_it, "num_it")
         if self.num_it < 1:
             message = f"`num_it` must be at least 1, got {num_it}"
@@ -195,7 +195,12 @@ class SweepEngine:
 
     def end(self, loss: Any) -> bool:
         """Take the loss of the iteration, a number or a tensor of one; return whether to stop."""
-        stop = self._state.push(float(loss.detach() if hasattr(loss, "detach") else loss))
+        try:
+            value = float(loss.detach() if hasattr(loss, "detach") else loss)
+        except (TypeError, ValueError, RuntimeError) as error:
+            message = f"the loss of a step must be one number, got {loss!r}"
+            raise TypeError(message) from error
+        stop = self._state.push(value)
         self._lrs.append(self._rate if self.schedule.groups is None else float(self._rate[-1]))
         if stop is not None:
             self.stop = stop
@@ -218,16 +223,6 @@ def integer(value: Any, name: str) -> int:
     except TypeError as error:
         message = f"`{name}` must be an integer, got {value!r}"
         raise TypeError(message) from error
-
-
-def rate_schedule(start_lr: Any, end_lr: Any) -> _core.Schedule:
-    """Return the exponential schedule of a sweep, its arguments checked."""
-    schedule = _core.SchedExp(start_lr, end_lr)
-    for name, value in (("start_lr", schedule.start), ("end_lr", schedule.end)):
-        if np.any(np.asarray(value) <= 0):
-            message = f"`{name}` must be above 0, got {value}"
-            raise ValueError(message)
-    return schedule
 
 
 def run_sweep(

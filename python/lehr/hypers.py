@@ -31,9 +31,14 @@ def locate(group: dict[str, Any], name: str) -> tuple[str, int | None]:
     for key, index in _KEYS.get(name, ((name, None),)):
         if key in group and key != "params":
             return key, index
-    known = sorted(public_names(group))
+    known = sorted(n for n in public_names(group) if is_number(read(group, n)))
     message = f"`{name}` is not a hyper-parameter of this optimizer, which has {known}"
     raise KeyError(message)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a torch group's value can be scheduled: no flag, tuple, text or `None`."""
+    return hasattr(value, "__float__") and not isinstance(value, bool)
 
 
 def has(group: dict[str, Any], name: str) -> bool:
@@ -81,7 +86,7 @@ def write(optimizer: Optimizer, name: str, values: Sequence[float | None]) -> No
     places = [(group, *locate(group, name), v) for group, v in pairs if v is not None]
     for group, key, index, _ in places:
         current = group[key] if index is None else group[key][index]
-        if isinstance(current, (bool, str, tuple, list)) or current is None:
+        if not is_number(current):
             message = f"`{name}` is {current!r} in this optimizer, which is no number to schedule"
             raise TypeError(message)
     for group, key, index, value in places:

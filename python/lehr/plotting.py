@@ -125,6 +125,8 @@ def plot_sweep(
         low = min(finite.min(), np.nanmin(raw[np.isfinite(raw)]))
         room = 0.05 * (finite.max() - low) or 0.05 * abs(low) or 1.0
         ax.set_ylim(low - room, finite.max() + 4 * room)
+    else:
+        ax.text(0.5, 0.5, "no finite loss", transform=ax.transAxes, ha="center")
     ax.grid(visible=True, alpha=0.3)
     ax.legend()
     figure: Figure = ax.figure  # type: ignore[assignment]

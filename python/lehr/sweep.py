@@ -86,6 +86,10 @@ class Sweep:
         """Return this curve with other suggestions."""
         return Sweep(self.lrs, self.losses, self.smoothed, self.num_it, self.stop, suggestions)
 
+    def point(self, lr: float) -> tuple[float, float]:
+        """Return `lr` with the smoothed loss at the rate nearest to it."""
+        return float(lr), float(self.smoothed[np.abs(self.lrs - lr).argmin()])
+
     def __setattr__(self, name: str, value: object) -> None:
         message = f"a Sweep cannot be changed, so `{name}` cannot be set"
         raise AttributeError(message)

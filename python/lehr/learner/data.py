@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils.data import DataLoader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,7 @@ class DataLoaders:
         valid: The second loader, or `None`.
 
     Raises:
+        TypeError: A loader cannot be iterated over, or is a list of loaders.
         ValueError: No loader is given.
 
     Example:
@@ -62,6 +64,13 @@ class DataLoaders:
         if not loaders:
             message = "DataLoaders needs at least a training loader, got none"
             raise ValueError(message)
+        for loader in loaders:
+            if not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
+                message = f"`loaders` must be iterables of batches, got {loader!r}"
+                raise TypeError(message)
+            if isinstance(loader, (list, tuple)) and any(isinstance(x, DataLoader) for x in loader):
+                message = "`loaders` must be given one by one, got a list of loaders"
+                raise TypeError(message)
         self.loaders = loaders
         self.path = Path(path)
         self.device = default_device() if device is None else torch.device(device)

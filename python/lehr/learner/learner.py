@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import namedtuple
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
 from keyword import iskeyword
@@ -103,6 +103,19 @@ class Learner:
         moms: tuple[Any, Any, Any] | None = (0.95, 0.85, 0.95),
         default_cbs: bool = True,
     ) -> None:
+        for name, value, kind, fits in (
+            ("dls", dls, "DataLoaders", hasattr(dls, "train") and hasattr(dls, "device")),
+            ("model", model, "a torch module", isinstance(model, torch.nn.Module)),
+            (
+                "loss_func",
+                loss_func,
+                "a function or None",
+                loss_func is None or callable(loss_func),
+            ),
+        ):
+            if not fits:
+                message = f"`{name}` must be {kind}, got {value!r}"
+                raise TypeError(message)
         self.dls = dls
         self.model = model
         self.loss_func = loss_func
@@ -164,7 +177,7 @@ class Learner:
             if reset_opt or self.opt is None:
                 self.create_opt()
             self._set_wd(wd)
-            self.opt.set_hyper("lr", self.lr if lr is None else lr)
+            self._set("lr", self.lr if lr is None else lr)
             self._fit(n_epoch, start_epoch)
 
     def _fit(self, n_epoch: int, start_epoch: int = 0) -> None:
@@ -195,6 +208,9 @@ class Learner:
 
     def _train(self) -> None:
         self._use(self.dls.train, training=True)
+        if self.n_iter == 0:
+            message = "the training loader must hold at least one batch, got none"
+            raise ValueError(message)
         try:
             self("before_train")
             self._all_batches()
@@ -226,7 +242,7 @@ class Learner:
             self("after_pred")
             self.loss_grad = self._loss()
             if self.loss_grad is not None:
-                self.loss = self.loss_grad.detach()
+                self.loss = _one_number(self.loss_grad)
             self("after_loss")
             if self.training and self.loss_grad is not None:
                 self._backward()
@@ -253,7 +269,7 @@ class Learner:
         self("after_step")
 
     def _forward(self) -> Any:
-        if len(self.xb) == 1 and isinstance(self.xb[0], dict):
+        if len(self.xb) == 1 and isinstance(self.xb[0], Mapping):
             return self.model(**self.xb[0])
         return self.model(*self.xb)
 
@@ -265,7 +281,7 @@ class Learner:
                 message = "a training batch must hold a target for `loss_func`, got inputs alone"
                 raise ValueError(message)
             return None
-        loss = self.pred.get("loss") if isinstance(self.pred, dict) else None
+        loss = self.pred.get("loss") if isinstance(self.pred, Mapping) else None
         loss = getattr(self.pred, "loss", None) if loss is None else loss
         if loss is None:
             message = (
@@ -343,12 +359,16 @@ class Learner:
         if not isinstance(callback, Callback):
             message = f"`cbs` must hold callbacks, got {cb!r}"
             raise TypeError(message)
-        taken = getattr(type(self), callback.name, self.__dict__.get(callback.name))
-        if taken is not None and not isinstance(taken, Callback):
+        name = callback.name
+        taken = name in self.__dict__ and not isinstance(self.__dict__[name], Callback)
+        if taken or hasattr(type(self), name):
             message = (
                 f"a callback named `{callback.name}` would hide the learner's `{callback.name}`: "
                 f"give {type(callback).__name__} another name"
             )
+            raise ValueError(message)
+        if any(callback is present for present in self.cbs):
+            message = f"`cbs` must hold each callback once, {callback!r} is there already"
             raise ValueError(message)
         callback.learn = self
         self.cbs = [*self.cbs, callback]
@@ -416,15 +436,20 @@ class Learner:
 
     def create_opt(self) -> None:
         """Make the optimizer anew from `opt_func` and the splitter's groups."""
-        if isinstance(self.opt_func, OptimWrapper):
-            self.opt = self.opt_func
+        opt_func = self.opt_func
+        if isinstance(opt_func, torch.optim.Optimizer):
+            opt_func = OptimWrapper(opt=opt_func)
+        if isinstance(opt_func, OptimWrapper):
+            self.opt = opt_func
             self.opt.clear_state()
             return
-        opt_func = self.opt_func
         if isinstance(opt_func, partial) and "lr" in opt_func.keywords:
             self.lr = opt_func.keywords["lr"]
         no_decay = () if self.wd_bn_bias else norm_bias_params(self.model)
         groups = self.splitter(self.model)
+        if groups is None:
+            message = "`splitter` must return the parameter groups of the model, got None"
+            raise TypeError(message)
         if (opt_func.func if isinstance(opt_func, partial) else opt_func) is OptimWrapper:
             self.opt = opt_func(groups, no_decay=no_decay)
         else:
@@ -434,7 +459,15 @@ class Learner:
     def _set_wd(self, wd: Any = None) -> None:
         wd = self.wd if wd is None else wd
         if wd is not None:
-            self.opt.set_hyper("wd", wd)
+            self._set("wd", wd)
+
+    def _set(self, name: str, value: Any) -> None:
+        """Set a rate or weight decay that the caller gave."""
+        values = _core.group_values(value, len(self.opt), name)
+        if min(values) < 0:
+            message = f"`{name}` must be at least 0, got {value!r}"
+            raise ValueError(message)
+        self.opt.set_hyper(name, values)
 
     # Schedules.
 
@@ -513,7 +546,14 @@ class Learner:
                 stacklevel=3,
             )
             return None
-        return tuple(moms)
+        checked: list[Any] = []
+        for index, value in enumerate(moms):
+            values = _core.group_values(value, len(opt), f"moms[{index}]")
+            if not all(0 <= one < 1 for one in values):
+                message = f"`moms[{index}]` must be at least 0 and below 1, got {value!r}"
+                raise ValueError(message)
+            checked.append(values[0] if len(values) == 1 else values)
+        return checked[0], checked[1], checked[2]
 
     # The finder.
 
@@ -576,15 +616,16 @@ class Learner:
                 for callback, run in silenced:
                     callback.run = run
                 self._resolve()
-        sweep = self._keep_sweep(finder.sweep)
+                if finder.ran:
+                    self._keep_sweep(finder.sweep)
+        sweep = finder.sweep
         if suggest_funcs is None:
             self._show_sweep(sweep, show_plot)
             return None
         names, found = _suggest(sweep, suggest_funcs, finder.num_it)
         sweep = self._keep_sweep(sweep.with_suggestions(dict(zip(names, found, strict=True))))
         self._show_sweep(sweep, show_plot)
-        kind: Any = namedtuple("SuggestedLRs", names)  # type: ignore[misc]  # noqa: PYI024
-        return kind(*(one.lr for one in found))
+        return _suggested_lrs(names, [one.lr for one in found])
 
     def _keep_sweep(self, sweep: Sweep) -> Sweep:
         recorder = self.__dict__.get("recorder")
@@ -619,8 +660,25 @@ class Learner:
         return f"Learner({type(self.model).__name__}, {len(self.cbs)} callbacks)"
 
 
+def _one_number(loss: Any) -> torch.Tensor:
+    """Return a loss without its graph."""
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        shown = f"shape {tuple(loss.shape)}" if hasattr(loss, "shape") else repr(loss)
+        message = f"the loss must be a tensor of one number, got {shown}"
+        raise TypeError(message)
+    return loss.detach()
+
+
 def silent(_row: list[Any]) -> None:
     """Log nothing."""
+
+
+def _suggested_lrs(names: list[str], lrs: list[float]) -> Any:
+    """Return a named tuple of its own type that pickles."""
+    make: Any = namedtuple  # noqa: PYI024 (its fields are known only now)
+    kind = make("SuggestedLRs", names)
+    kind.__reduce__ = lambda self: (_suggested_lrs, (names, list(self)))
+    return kind(*lrs)
 
 
 def _suggest(

@@ -37,6 +37,24 @@ class Metric:
         return type(self).__name__.lower()
 
 
+class Mean:
+    """A mean of tensors weighted by counts, gathered on their device."""
+
+    def __init__(self) -> None:
+        self.total: Any = 0.0
+        self.count = 0
+
+    def add(self, value: Any, count: int) -> None:
+        """Take in the mean of `count` items."""
+        self.total += (value.detach() if hasattr(value, "detach") else value) * count
+        self.count += count
+
+    @property
+    def value(self) -> float:
+        """The mean so far; NaN of nothing."""
+        return float(self.total) / self.count if self.count else float("nan")
+
+
 class AverageMetric(Metric):
     """The mean of `function(pred, *targets)` over batches, weighted by their size."""
 
@@ -45,20 +63,14 @@ class AverageMetric(Metric):
         self.reset()
 
     def reset(self) -> None:  # noqa: D102
-        self.total: Any = 0.0
-        self.count = 0
+        self.mean = Mean()
 
     def accumulate(self, learn: Learner) -> None:  # noqa: D102
-        self.add(self.function(learn.pred, *learn.yb), batch_size(learn.yb or learn.xb))
-
-    def add(self, value: Any, count: int) -> None:
-        """Take in the mean of `count` items; tensors stay on their device."""
-        self.total += (value.detach() if hasattr(value, "detach") else value) * count
-        self.count += count
+        self.mean.add(self.function(learn.pred, *learn.yb), batch_size(learn.yb or learn.xb))
 
     @property
     def value(self) -> float:  # noqa: D102
-        return float(self.total) / self.count if self.count else float("nan")
+        return self.mean.value
 
     @property
     def name(self) -> str:  # noqa: D102
@@ -68,6 +80,8 @@ class AverageMetric(Metric):
 
 def make_metric(metric: Any) -> Metric:
     """Return a metric as given, or the average of a function of predictions and targets."""
+    if isinstance(metric, type) and issubclass(metric, Metric):
+        return metric()
     if isinstance(metric, Metric):
         return metric
     if not callable(metric):
@@ -86,9 +100,18 @@ def accuracy(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Returns:
         A scalar tensor in [0, 1].
 
+    Raises:
+        ValueError: The shapes do not belong together.
+
     Example:
         >>> import torch
         >>> accuracy(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1])).item()
         0.5
     """
+    if pred.ndim < 2 or pred.shape[:1] + pred.shape[2:] != target.shape:  # noqa: PLR2004
+        message = (
+            "`pred` must have shape (n, classes, ...) and `target` (n, ...), "
+            f"got {tuple(pred.shape)} and {tuple(target.shape)}"
+        )
+        raise ValueError(message)
     return (pred.argmax(dim=1) == target).float().mean()

@@ -41,7 +41,7 @@ class ProgressCallback(Callback):
         self._logger, learn.logger = learn.logger, self._write
         self._bar = _make_bar()
         if self._bar is not None:
-            self._task = self._bar.add_task("", total=1.0)
+            self._task = self._bar.add_task(f"epoch 1/{learn.n_epoch}", total=1.0)
             self._bar.start()
         recorder = learn.__dict__.get("recorder")
         if recorder is not None:
@@ -83,6 +83,7 @@ class ProgressCallback(Callback):
         widths = [max(_WIDTH, len(name)) for name in names] + [_WIDTH] * len(cells)
         line = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
         if self._bar is not None:
+            self._show()
             self._bar.console.print(line, highlight=False, markup=False)
         else:
             print(line, flush=True)  # noqa: T201

@@ -10,7 +10,7 @@ import torch
 from lehr import _core
 from lehr.learner.callback import Callback
 from lehr.learner.data import batch_size
-from lehr.learner.metrics import AverageMetric
+from lehr.learner.metrics import Mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ class Recorder(Callback):
         self.beta = beta
         self.sweep: Sweep | None = None
         self.metric_names: list[str] = []
-        self._loss = AverageMetric(lambda *_: None)
+        self._loss = Mean()
         self._reset()
 
     def _reset(self) -> None:
@@ -93,7 +93,7 @@ class Recorder(Callback):
 
     @property
     def smooth_loss(self) -> float:
-        """The last smoothed training loss; NaN before the first batch, or if that was not finite."""
+        """The last smoothed training loss; NaN before the first, and where it is not finite."""
         return self.losses[-1] if self.losses else float("nan")
 
     def _fetch(self) -> None:
@@ -134,7 +134,7 @@ class Recorder(Callback):
         self._begin()
 
     def _begin(self) -> None:
-        self._loss.reset()
+        self._loss = Mean()
         for metric in self.learn.metrics:
             metric.reset()
 
@@ -159,7 +159,7 @@ class Recorder(Callback):
             self.log += [metric.value for metric in self.learn.metrics]
 
     def after_cancel_validate(self) -> None:  # noqa: D102
-        self._loss.reset()
+        self._loss = Mean()
 
     def after_validate(self) -> None:  # noqa: D102
         if self._loss.count:
@@ -232,7 +232,8 @@ class Recorder(Callback):
         Args:
             skip_end: Number of last points to leave out.
             return_fig: Whether to return the figure.
-            suggestions: Points (rate, loss) to mark; those of `lr_find` by default.
+            suggestions: What to mark: points (rate, loss), rates, or what `lr_find` returned; the
+                suggestions of the last `lr_find` by default.
             nms: Their names.
             ax: The matplotlib axes to draw on; a new figure by default.
 
@@ -250,10 +251,15 @@ class Recorder(Callback):
         marks = None
         if suggestions is not None:
             count = len(suggestions)
+            nms = getattr(suggestions, "_fields", None) if nms is None else nms
             names = [f"point {i + 1}" for i in range(count)] if nms is None else list(nms)
             if len(names) != count:
                 message = f"`nms` must name each of the {count} suggestions, got {len(names)}"
                 raise ValueError(message)
-            marks = dict(zip(names, suggestions, strict=True))
+            points = [self.sweep.point(s) if hasattr(s, "__float__") else s for s in suggestions]
+            marks = dict(zip(names, points, strict=True))
+        if skip_end < 0:
+            message = f"`skip_end` must be at least 0, got {skip_end}"
+            raise ValueError(message)
         figure = plotting.plot_sweep(self.sweep, skip_end=skip_end, marks=marks, ax=ax)
         return figure if return_fig else None

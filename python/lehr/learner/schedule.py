@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lehr.finder import Snapshot, SweepEngine, integer, rate_schedule
+from lehr import _core
+from lehr.finder import Snapshot, SweepEngine, integer
 from lehr.learner.callback import Callback, CancelFitException, CancelValidException
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ class LRFinder(ParamScheduler):
     optimizer, gradients, modes and random generators are as before. Validation is skipped.
 
     Args:
-        start_lr: First rate, above 0; one number, or one per group.
-        end_lr: Rate that batch `num_it` would have.
+        start_lr: First rate, above 0; one number, one per group, or a slice.
+        end_lr: Rate that batch `num_it` would have, likewise.
         num_it: Number of batches; below 6 it becomes 6.
         stop_div: Whether to stop when the smoothed loss is above four times the best.
 
@@ -132,10 +133,13 @@ class LRFinder(ParamScheduler):
         self, start_lr: Any = 1e-7, end_lr: Any = 10, num_it: int = 100, stop_div: bool = True
     ) -> None:
         self.num_it = max(integer(num_it, "num_it"), 6)
-        self._arguments = (start_lr, end_lr, self.num_it, stop_div)
+        self._rates = (start_lr, end_lr)
+        self._stop_div = stop_div
         self._engine: SweepEngine = None  # type: ignore[assignment]  # while a sweep runs
         self._finished: SweepEngine | None = None
-        super().__init__({"lr": rate_schedule(start_lr, end_lr)})
+        # A slice needs the number of groups; all else is checked at once.
+        known = not any(isinstance(rate, slice) for rate in self._rates)
+        super().__init__({"lr": _core.sweep_lr(*self._rates)} if known else {})
 
     @property
     def sweep(self) -> Sweep:
@@ -146,16 +150,28 @@ class LRFinder(ParamScheduler):
             raise ValueError(message)
         return engine.sweep
 
+    @property
+    def ran(self) -> bool:
+        """Whether there is a sweep, if only begun."""
+        return (self._engine or self._finished) is not None
+
     def open(self, learn: Learner) -> None:
         """Remember the state that `close` puts back, unless that is done."""
         if self._engine is not None:
             return
         opt = learn.opt
         self._finished = None
+        rates = [
+            _core.group_values(rate, len(opt), name) if isinstance(rate, slice) else rate
+            for name, rate in zip(("start_lr", "end_lr"), self._rates, strict=True)
+        ]
+        self.scheds = {"lr": _core.sweep_lr(*rates)}
         self._engine = SweepEngine(
             lambda: Snapshot(learn.model, opt.torch, _generators(learn.dls.train)),
             lambda value: opt.set_hyper("lr", value),
-            *self._arguments,
+            *rates,
+            self.num_it,
+            self._stop_div,
         )
         self._engine.__enter__()
 
@@ -168,8 +184,8 @@ class LRFinder(ParamScheduler):
 
     def before_fit(self) -> None:
         """Remember the state and begin to record."""
-        super().before_fit()
         self.open(self.learn)
+        super().before_fit()
         self.learn._set_wd()  # noqa: SLF001 (what the training to come will use)
 
     def before_batch(self) -> None:

@@ -46,6 +46,18 @@ pub fn spread_tenth(stop: f64, groups: usize, name: &str) -> Result<Vec<f64>> {
     Ok(values)
 }
 
+/// The rate of a sweep, `start_lr (end_lr / start_lr)^pos`.
+pub fn sweep_lr(start_lr: Ends, end_lr: Ends) -> Result<Schedule> {
+    for (name, ends) in [("start_lr", &start_lr), ("end_lr", &end_lr)] {
+        ends.validate(name)?;
+        let values = (0..ends.groups().unwrap_or(1)).map(|group| ends.get(group));
+        if let Some(lr) = values.into_iter().find(|lr| *lr <= 0.0) {
+            return Err(value_error!("`{name}` must be above 0, got {lr:?}"));
+        }
+    }
+    Schedule::simple(Shape::Exp, start_lr, end_lr)
+}
+
 /// The 1cycle rate: cosine from `lr_max / div` to `lr_max` over `pct_start`, then to
 /// `lr_max / div_final`.
 pub fn one_cycle_lr(lr_max: Ends, div: f64, div_final: f64, pct_start: f64) -> Result<Schedule> {

@@ -149,7 +149,7 @@ fn not_real(value: &Bound<'_, PyAny>, name: &str) -> PyErr {
 }
 
 /// A short account of a value: what it is and what it shows.
-fn describe(value: &Bound<'_, PyAny>) -> String {
+pub fn describe(value: &Bound<'_, PyAny>) -> String {
     let kind = value.get_type().name().map_or_else(|_| "object".to_owned(), |n| n.to_string());
     if value.is_none() {
         return "None".to_owned();

@@ -29,6 +29,13 @@ pub fn group_values(value: &Bound<'_, PyAny>, groups: usize, name: &str) -> PyRe
     }
 }
 
+/// Return the exponential schedule of a sweep's rate.
+#[pyfunction]
+pub fn sweep_lr(start_lr: &Bound<'_, PyAny>, end_lr: &Bound<'_, PyAny>) -> PyResult<Schedule> {
+    let (start, end) = (numbers(start_lr, "start_lr")?, numbers(end_lr, "end_lr")?);
+    lehr_core::plan::sweep_lr(start.into(), end.into()).or_py().map(Schedule)
+}
+
 /// Return the 1cycle schedule of the rate.
 #[pyfunction]
 pub fn one_cycle_lr(

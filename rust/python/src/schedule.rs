@@ -14,13 +14,13 @@ use pyo3::types::{PyFloat, PyList, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, intern};
 
 use crate::error::{OrPy, to_py};
-use crate::numbers::{Numbers, number, numbers, sequence};
+use crate::numbers::{Numbers, describe, number, numbers, sequence};
 
 /// Below this many values, releasing the GIL costs more than it gives.
 const DETACH_FROM: usize = 10_000;
 
 /// A hyper-parameter as a function of `pos`, the share of training done.
-#[pyclass(frozen, module = "lehr")]
+#[pyclass(frozen, weakref, module = "lehr")]
 pub struct Schedule(pub(crate) lehr_core::Schedule);
 
 /// A Python callable as a phase (rule 8).
@@ -32,7 +32,7 @@ struct Callable {
 impl Custom for Callable {
     fn at(&self, pos: f64, out: &mut [f64]) -> lehr_core::Result<()> {
         let called = Python::attach(|py| -> PyResult<Numbers> {
-            numbers(&self.function.bind(py).call1((pos,))?, "the value of a custom phase")
+            numbers(&self.function.bind(py).call1((pos,))?, "phase(pos)")
         });
         match called.map_err(|error| Error::Custom(Box::new(error)))? {
             Numbers::One(value) => out.fill(value),
@@ -52,7 +52,13 @@ impl Custom for Callable {
                 )));
             }
         }
-        Ok(())
+        match out.iter().find(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(value) => Err(Error::Value(format!(
+                "a custom phase must return finite numbers, but {} returned {value:?} at pos {pos:?}",
+                self.describe()
+            ))),
+        }
     }
 
     fn groups(&self) -> Option<usize> {
@@ -145,7 +151,10 @@ impl Schedule {
 
     /// Return the schedule that `to_json` wrote.
     #[staticmethod]
-    fn from_json(text: &Bound<'_, PyString>) -> PyResult<Self> {
+    fn from_json(text: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let text = text.cast::<PyString>().map_err(|_| {
+            PyTypeError::new_err(format!("`text` must be a string, got {}", describe(text)))
+        })?;
         let text = text.to_str().map_err(|error| {
             let wrong = PyValueError::new_err("`text` must be the JSON of a schedule: not UTF-8");
             wrong.set_cause(text.py(), Some(error));

@@ -14,9 +14,16 @@ pub struct Smoother(Mutex<lehr_core::sweep::Smoother>);
 #[pymethods]
 impl Smoother {
     #[new]
-    #[pyo3(signature = (beta = 0.98))]
-    fn new(beta: f64) -> PyResult<Self> {
-        Ok(Self(Mutex::new(lehr_core::sweep::Smoother::new(beta).or_py()?)))
+    #[pyo3(signature = (beta = 0.98, total = 0.0, weight = 0.0))]
+    fn new(beta: f64, total: f64, weight: f64) -> PyResult<Self> {
+        Ok(Self(Mutex::new(lehr_core::sweep::Smoother::resume(beta, total, weight).or_py()?)))
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> (Bound<'py, pyo3::types::PyType>, (f64, f64, f64)) {
+        let sums = lock(&slf.get().0).sums();
+        (slf.get_type(), sums)
     }
 
     fn push(&self, loss: f64) -> f64 {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, value_error};
 ///
 /// Equality is on float64 (-0.0 counts as 0.0); a single number is not a one-element group.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number or a list of numbers")]
 pub enum Ends {
     /// The same value for all groups.
     One(f64),

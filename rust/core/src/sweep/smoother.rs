@@ -23,6 +23,17 @@ impl Smoother {
         }
     }
 
+    /// An average that goes on from the sums of another; see [`Smoother::sums`].
+    pub fn resume(beta: f64, sum: f64, weight: f64) -> Result<Self> {
+        Self::new(beta).map(|fresh| Self { sum, weight, ..fresh })
+    }
+
+    /// `beta`, and the sums `v` and `1 - beta^k` so far.
+    #[must_use]
+    pub fn sums(&self) -> (f64, f64, f64) {
+        (self.beta, self.sum, self.weight)
+    }
+
     /// Take in `loss` and return the average so far; NaN where `loss` is not finite.
     pub fn push(&mut self, loss: f64) -> f64 {
         if !loss.is_finite() {
