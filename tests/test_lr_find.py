@@ -458,6 +458,25 @@ def test_a_direct_sweep_is_restored_whatever_another_cleanup_raises(order):
     assert learn.logger is print
 
 
+def test_a_restore_that_is_interrupted_is_completed(monkeypatch):
+    """Ctrl-C while the state is put back: the first time in the fit's clean-up, then no more."""
+    learn = trained()
+    before = everything(learn)
+    seed, calls = torch.set_rng_state, []
+
+    def interrupted(state):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        seed(state)
+
+    monkeypatch.setattr(torch, "set_rng_state", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        learn.lr_find(show_plot=False)
+    assert len(calls) == 2
+    assert everything(learn) == before
+
+
 def test_generators_of_nested_samplers_are_restored():
     from torch.utils.data import BatchSampler, RandomSampler
 

@@ -176,11 +176,18 @@ class LRFinder(ParamScheduler):
         self._engine.__enter__()
 
     def close(self) -> None:
-        """Put everything back; the curve stays."""
-        if self._engine is not None:
-            self._finished = self._engine
-            self._engine = None  # type: ignore[assignment]
-            self._finished.__exit__(None, None, None)
+        """Put everything back; the curve stays. Interrupted, it can be called again."""
+        engine = self._engine
+        if engine is None:
+            return
+        try:
+            engine.__exit__(None, None, None)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            self._finished, self._engine = engine, None  # type: ignore[assignment]
+            raise
+        self._finished, self._engine = engine, None  # type: ignore[assignment]
 
     def before_fit(self) -> None:
         """Remember the state and begin to record."""
