@@ -48,34 +48,6 @@ if TYPE_CHECKING:
 
 __version__ = _core.VERSION
 
-# Where each name lives that is loaded on first use.
-_LAZY = {
-    **dict.fromkeys(("Suggestion", "Sweep"), "lehr.sweep"),
-    **dict.fromkeys(
-        (
-            "Callback",
-            "CancelBackwardException",
-            "CancelBatchException",
-            "CancelEpochException",
-            "CancelFitException",
-            "CancelStepException",
-            "CancelTrainException",
-            "CancelValidException",
-            "DataLoaders",
-            "LRFinder",
-            "Learner",
-            "Metric",
-            "OptimWrapper",
-            "ParamScheduler",
-            "ProgressCallback",
-            "Recorder",
-            "TrainEvalCallback",
-            "accuracy",
-        ),
-        "lehr.learner",
-    ),
-}
-
 __all__ = [
     "Callback",
     "CancelBackwardException",
@@ -112,6 +84,10 @@ __all__ = [
     "sched_no",
     "valley",
 ]
+
+# Where the names live that are loaded on first use: all that are not here yet.
+_LAZY = {name: "lehr.learner" for name in __all__ if name not in globals()}
+_LAZY |= dict.fromkeys(("Suggestion", "Sweep"), "lehr.sweep")
 
 if _core.DEBUG:
     import warnings

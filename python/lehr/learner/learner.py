@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections import namedtuple
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
-from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +31,8 @@ from lehr.learner.optimizer import Adam, OptimWrapper, norm_bias_params, params
 from lehr.learner.progress import ProgressCallback
 from lehr.learner.recorder import Recorder
 from lehr.learner.schedule import LRFinder, ParamScheduler
+from lehr.learner.suggest import as_rules, suggest, suggested_lrs
 from lehr.learner.train_eval import TrainEvalCallback
-from lehr.sweep import Suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -592,7 +590,7 @@ class Learner:
         finder = LRFinder(start_lr, end_lr, num_it, stop_div)
         # Before the snapshot: moving replaces the buffers of a model.
         self.model.to(self.dls.device)
-        suggest_funcs = _as_rules(suggest_funcs)
+        suggest_funcs = as_rules(suggest_funcs)
         outside = [callback for callback in self.cbs if not callback.in_sweep]
         before = dict(self.__dict__)
         silenced = [(callback, callback.run) for callback in self.cbs]
@@ -622,10 +620,10 @@ class Learner:
         if suggest_funcs is None:
             self._show_sweep(sweep, show_plot)
             return None
-        names, found = _suggest(sweep, suggest_funcs, finder.num_it)
+        names, found = suggest(sweep, suggest_funcs, finder.num_it)
         sweep = self._keep_sweep(sweep.with_suggestions(dict(zip(names, found, strict=True))))
         self._show_sweep(sweep, show_plot)
-        return _suggested_lrs(names, [one.lr for one in found])
+        return suggested_lrs(names, [one.lr for one in found])
 
     def _keep_sweep(self, sweep: Sweep) -> Sweep:
         recorder = self.__dict__.get("recorder")
@@ -671,70 +669,6 @@ def _one_number(loss: Any) -> torch.Tensor:
 
 def silent(_row: list[Any]) -> None:
     """Log nothing."""
-
-
-def _suggested_lrs(names: list[str], lrs: list[float]) -> Any:
-    """Return a named tuple of its own type that pickles."""
-    make: Any = namedtuple  # noqa: PYI024 (its fields are known only now)
-    kind = make("SuggestedLRs", names)
-    kind.__reduce__ = lambda self: (_suggested_lrs, (names, list(self)))
-    return kind(*lrs)
-
-
-def _suggest(
-    sweep: Sweep, functions: list[Callable[..., Any]], num_it: int
-) -> tuple[list[str], list[Suggestion]]:
-    """Ask every rule about the trimmed, finite part of a curve (rule 19)."""
-    low, high = _core.trim(len(sweep), num_it)
-    losses = torch.tensor(sweep.smoothed[low:high])
-    lrs = torch.tensor(sweep.lrs[low:high])
-    lrs, losses = lrs[losses.isfinite()], losses[losses.isfinite()]
-    names: list[str] = []
-    found = []
-    for function in functions:
-        name = stem = _rule_name(function)
-        turn = 1
-        while name in names:
-            turn += 1
-            name = f"{stem}_{turn}"
-        names.append(name)
-        found.append(_ask(function, names[-1], lrs, losses, num_it))
-    return names, found
-
-
-def _ask(function: Callable[..., Any], name: str, lrs: Any, losses: Any, num_it: int) -> Suggestion:
-    if len(lrs) == 0:
-        reason = "the sweep has no finite loss"
-    else:
-        try:
-            answer = function(lrs, losses, num_it)
-        except (ValueError, IndexError) as error:
-            reason = str(error) or type(error).__name__
-        else:
-            lr, (x, y) = answer
-            return Suggestion(float(lr), (float(x), float(y)))
-    warnings.warn(f"`{name}` has no suggestion: {reason}", stacklevel=5)
-    return Suggestion(float("nan"), None, reason)
-
-
-def _rule_name(function: Any) -> str:
-    while isinstance(function, partial):
-        function = function.func
-    name = getattr(function, "__name__", type(function).__name__).strip("<>_")
-    return name if name.isidentifier() and not iskeyword(name) else "suggestion"
-
-
-def _as_rules(rules: Any) -> list[Callable[..., Any]] | None:
-    if rules is None:
-        return None
-    functions = [rules] if callable(rules) or isinstance(rules, str) else _as_list(rules)
-    for function in functions:
-        if not callable(function):
-            message = (
-                f"`suggest_funcs` must hold functions of (lrs, losses, num_it), got {function!r}"
-            )
-            raise TypeError(message)
-    return functions
 
 
 def _as_list(items: Any) -> list[Any]:
