@@ -6,8 +6,13 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+from hypothesis import HealthCheck, settings
 
 mpl.use("agg")
+
+# A busy machine is no failure.
+settings.register_profile("lehr", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lehr")
 
 ROOT = Path(__file__).parent.parent
 
