@@ -127,6 +127,20 @@ class Callback:
             elif hasattr(type(self), event) or event in self.__dict__:
                 yield event, getattr(self, event)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of this callback: empty for one without a state.
+
+        Numbers, texts, `None`, tensors, and lists, tuples and dictionaries of them, copied.
+        """
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state that `state_dict` returned.
+
+        Called in a resumed fit after the events that begin it, and after a sweep for a callback
+        that took part in it. One whose settings do not fit the state raises ValueError.
+        """
+
     def __getattr__(self, name: str) -> Any:
         learn = self.__dict__.get("learn")
         if learn is None or name.startswith("__"):
