@@ -434,6 +434,23 @@ def one_cycle_lr(
         ValueError: `div` or `div_final` is not above 0, or `pct_start` is outside [0, 1].
     """
 
+def reduced_lr(lrs: _Numbers, reduction: SupportsFloat, min_lr: SupportsFloat) -> list[float]:
+    """Return `max(lr * reduction, min(lr, min_lr))` for each rate: none rises.
+
+    Args:
+        lrs: Rates, each finite and at least 0.
+        reduction: Factor, above 0 and at most 1.
+        min_lr: What no rate is reduced below, at least 0.
+
+    Raises:
+        TypeError: An argument is of another kind.
+        ValueError: A number is outside its range.
+
+    Example:
+        >>> reduced_lr([1.0, 0.25, 0.125], 0.5, 0.25)
+        [0.5, 0.25, 0.125]
+    """
+
 def sweep_lr(start_lr: _Ends, end_lr: _Ends) -> Schedule:
     """Return `SchedExp(start_lr, end_lr)` for rates above 0.
 

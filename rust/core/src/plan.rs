@@ -82,9 +82,42 @@ pub fn one_cycle_lr(lr_max: Ends, div: f64, div_final: f64, pct_start: f64) -> R
     Schedule::combined_cos(pct_start, start, lr_max, end)
 }
 
+/// Rates reduced by a factor, but not below `min_lr`: `max(lr * reduction, min(lr, min_lr))`, so
+/// that a rate that is lower to begin with stays where it is.
+pub fn reduced_lr(lrs: &[f64], reduction: f64, min_lr: f64) -> Result<Vec<f64>> {
+    if !(reduction > 0.0 && reduction <= 1.0) {
+        return Err(value_error!("`reduction` must be above 0 and at most 1, got {reduction:?}"));
+    }
+    for (name, value) in lrs.iter().map(|lr| ("lrs", *lr)).chain([("min_lr", min_lr)]) {
+        if !(value.is_finite() && value >= 0.0) {
+            return Err(value_error!("`{name}` must be finite and at least 0, got {value:?}"));
+        }
+    }
+    Ok(lrs.iter().map(|lr| (lr * reduction).max(lr.min(min_lr))).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Ends, per_group, spread, spread_tenth};
+    use super::{Ends, per_group, reduced_lr, spread, spread_tenth};
+
+    #[test]
+    fn reduced_rates_stop_at_the_floor_and_never_rise() {
+        let lrs = [1e-2, 2e-4, 1e-5];
+        assert_eq!(reduced_lr(&lrs, 0.1, 1e-4).unwrap(), [1e-2 * 0.1, 1e-4, 1e-5]);
+        assert_eq!(reduced_lr(&lrs, 1.0, 1e-4).unwrap(), lrs);
+        assert_eq!(reduced_lr(&lrs, 0.5, 0.0).unwrap(), lrs.map(|lr| lr * 0.5));
+        for (lr, reduction, min_lr) in [
+            (1.0, 0.0, 0.0),
+            (1.0, 1.5, 0.0),
+            (1.0, f64::NAN, 0.0),
+            (1.0, 0.5, -1.0),
+            (1.0, 0.5, f64::NAN),
+            (f64::NAN, 0.5, 0.0),
+            (-1.0, 0.5, 0.0),
+        ] {
+            assert!(reduced_lr(&[lr], reduction, min_lr).is_err(), "{lr} {reduction} {min_lr}");
+        }
+    }
 
     #[test]
     fn slices_spread_in_equal_ratios_and_hit_both_ends() {

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PySlice;
 
 use crate::error::OrPy;
-use crate::numbers::{number, numbers};
+use crate::numbers::{number, numbers, sequence};
 use crate::schedule::Schedule;
 
 /// Return one value per group from a number, a sequence, or a slice.
@@ -52,4 +52,16 @@ pub fn one_cycle_lr(
     )
     .or_py()
     .map(Schedule)
+}
+
+/// Return rates reduced by a factor, but not below a floor.
+#[pyfunction]
+pub fn reduced_lr(
+    lrs: &Bound<'_, PyAny>,
+    reduction: &Bound<'_, PyAny>,
+    min_lr: &Bound<'_, PyAny>,
+) -> PyResult<Vec<f64>> {
+    let lrs = sequence(lrs, "lrs")?;
+    lehr_core::plan::reduced_lr(&lrs, number(reduction, "reduction")?, number(min_lr, "min_lr")?)
+        .or_py()
 }
