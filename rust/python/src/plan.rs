@@ -65,3 +65,57 @@ pub fn reduced_lr(
     lehr_core::plan::reduced_lr(&lrs, number(reduction, "reduction")?, number(min_lr, "min_lr")?)
         .or_py()
 }
+
+/// Return the flat-cosine schedule of the rate.
+#[pyfunction]
+pub fn flat_cos_lr(
+    lr: &Bound<'_, PyAny>,
+    div_final: &Bound<'_, PyAny>,
+    pct_start: &Bound<'_, PyAny>,
+) -> PyResult<Schedule> {
+    lehr_core::plan::flat_cos_lr(
+        numbers(lr, "lr")?.into(),
+        number(div_final, "div_final")?,
+        number(pct_start, "pct_start")?,
+    )
+    .or_py()
+    .map(Schedule)
+}
+
+/// Return the number of epochs that cycles with warm restarts take.
+#[pyfunction]
+pub fn sgdr_epochs(
+    n_cycles: usize,
+    cycle_len: usize,
+    cycle_mult: &Bound<'_, PyAny>,
+) -> PyResult<usize> {
+    lehr_core::plan::sgdr_epochs(n_cycles, cycle_len, number(cycle_mult, "cycle_mult")?).or_py()
+}
+
+/// Return the schedule of the rate over cycles with warm restarts.
+#[pyfunction]
+pub fn sgdr_lr(
+    lr_max: &Bound<'_, PyAny>,
+    n_cycles: usize,
+    cycle_mult: &Bound<'_, PyAny>,
+    steps: usize,
+) -> PyResult<Schedule> {
+    let lr_max = numbers(lr_max, "lr_max")?.into();
+    let cycle_mult = number(cycle_mult, "cycle_mult")?;
+    lehr_core::plan::sgdr_lr(&lr_max, n_cycles, cycle_mult, steps).or_py().map(Schedule)
+}
+
+/// Return the peak rates of the two parts of fine-tuning.
+#[pyfunction]
+pub fn fine_tune_lrs(
+    base_lr: &Bound<'_, PyAny>,
+    lr_mult: &Bound<'_, PyAny>,
+    groups: usize,
+) -> PyResult<(Vec<f64>, Vec<f64>)> {
+    let rates = if base_lr.is_instance_of::<PySlice>() {
+        lehr_core::Ends::Many(group_values(base_lr, groups, "base_lr")?)
+    } else {
+        numbers(base_lr, "base_lr")?.into()
+    };
+    lehr_core::plan::fine_tune_lrs(&rates, number(lr_mult, "lr_mult")?, groups).or_py()
+}
