@@ -439,7 +439,7 @@ def reduced_lr(lrs: _Numbers, reduction: SupportsFloat, min_lr: SupportsFloat) -
 
     Args:
         lrs: Rates, each finite and at least 0.
-        reduction: Factor, above 0 and at most 1.
+        reduction: Factor, in [0, 1]; repeated reductions may underflow to 0.
         min_lr: What no rate is reduced below, at least 0.
 
     Raises:

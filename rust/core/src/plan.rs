@@ -145,8 +145,8 @@ pub fn fine_tune_lrs(base_lr: &Ends, lr_mult: f64, groups: usize) -> Result<(Vec
 /// Rates reduced by a factor, but not below `min_lr`: `max(lr * reduction, min(lr, min_lr))`, so
 /// that a rate that is lower to begin with stays where it is.
 pub fn reduced_lr(lrs: &[f64], reduction: f64, min_lr: f64) -> Result<Vec<f64>> {
-    if !(reduction > 0.0 && reduction <= 1.0) {
-        return Err(value_error!("`reduction` must be above 0 and at most 1, got {reduction:?}"));
+    if !(0.0..=1.0).contains(&reduction) {
+        return Err(value_error!("`reduction` must be between 0 and 1, got {reduction:?}"));
     }
     for (name, value) in lrs.iter().map(|lr| ("lrs", *lr)).chain([("min_lr", min_lr)]) {
         if !(value.is_finite() && value >= 0.0) {
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(reduced_lr(&lrs, 1.0, 1e-4).unwrap(), lrs);
         assert_eq!(reduced_lr(&lrs, 0.5, 0.0).unwrap(), lrs.map(|lr| lr * 0.5));
         for (lr, reduction, min_lr) in [
-            (1.0, 0.0, 0.0),
+            (1.0, -0.1, 0.0),
             (1.0, 1.5, 0.0),
             (1.0, f64::NAN, 0.0),
             (1.0, 0.5, -1.0),
