@@ -26,11 +26,14 @@ __all__ = [
     "combine_scheds",
     "combined_cos",
     "group_values",
+    "minimum",
     "one_cycle_lr",
     "sched_cos",
     "sched_exp",
     "sched_lin",
     "sched_no",
+    "slide",
+    "steep",
     "sweep_lr",
     "trim",
     "valley",
@@ -385,16 +388,17 @@ def valley(lrs: _Numbers, losses: _Numbers, num_it: Any) -> tuple[float, tuple[f
     suggestion is the rate at index `e - n + n // 3 + n // 6`, at least 0. O(n log n).
 
     Args:
-        lrs: Learning rate of each point of the curve.
-        losses: As many losses; NaN takes no part.
+        lrs: Learning rate of each point of the curve: finite numbers, at least one.
+        losses: As many losses; NaN and infinity take no part.
         num_it: Number of iterations of the sweep; not used, every rule is called with it.
 
     Returns:
-        The suggested rate, and the point (rate, loss) of the curve it stands on.
+        The suggested rate, and the point (rate, loss) of the curve it stands on. Where the point
+        has no finite loss, the next one on the curve.
 
     Raises:
         TypeError: `lrs` or `losses` is no sequence of numbers.
-        ValueError: The lengths differ, or there is no point.
+        ValueError: The lengths differ, there is no point, or a rate is not finite.
 
     Example:
         >>> from lehr import valley
@@ -404,6 +408,120 @@ def valley(lrs: _Numbers, losses: _Numbers, num_it: Any) -> tuple[float, tuple[f
 
     Reference:
         ESRI's rule, as in fastai's `callback.schedule.valley`.
+    """
+
+def slide(
+    lrs: _Numbers,
+    losses: _Numbers,
+    num_it: Any,
+    lr_diff: SupportsIndex = 15,
+    thresh: SupportsFloat = 0.005,
+    adjust_value: SupportsFloat = 1.0,
+) -> tuple[float, tuple[float, float]]:
+    """Suggest the rate that an interval sliding down from the end of a sweep stops at.
+
+    With g the gradient of the losses over their index (central differences, one-sided at the
+    ends), the interval from l to l + `lr_diff` starts at the last point and moves left, point by
+    point, while `|g[l + lr_diff] - g[l]| > thresh * (max(losses) - min(losses))`. The suggestion
+    is `adjust_value` times the rate at the last l where that held, or at the first l where it
+    never does. Scaling or shifting the losses changes nothing.
+
+    Args:
+        lrs: Learning rate of each point of the curve: finite numbers above 0, at least one.
+        losses: As many losses; points where they are NaN or infinite are dropped.
+        num_it: Number of iterations of the sweep; not used, every rule is called with it.
+        lr_diff: Width of the interval in points, at least 1. On a curve with no more points than
+            that it is a sixth of them, at least 1.
+        thresh: Change of the gradient, as a share of the range of the losses, that stops the
+            interval: a finite number of at least 0.
+        adjust_value: Factor of the suggestion: a finite number above 0.
+
+    Returns:
+        The suggested rate, and the point of it: the rate, and the loss there, interpolated
+        linearly over the logarithm of the rate; beyond the curve the loss of its end.
+
+    Raises:
+        TypeError: `lrs` or `losses` is no sequence of numbers, `lr_diff` no integer, or `thresh`
+            or `adjust_value` no number.
+        ValueError: The lengths differ, there is no point, or a number is outside its range.
+
+    Example:
+        >>> from lehr import slide
+        >>> lrs = [10.0**i for i in range(-8, 0)]
+        >>> slide(lrs, [5, 5, 5, 4, 3, 3, 4, 9], 8, lr_diff=2, thresh=0.1)
+        (1e-05, (1e-05, 4.0))
+
+    Reference:
+        "Automated Learning Rate Suggester", fastai forum, 2019; fastai's
+        `callback.schedule.slide`, whose threshold is absolute: the answers are the same where
+        the losses span 1.
+    """
+
+def minimum(
+    lrs: _Numbers, losses: _Numbers, num_it: Any, window: SupportsIndex = 1
+) -> tuple[float, tuple[float, float]]:
+    """Suggest a tenth of the rate at the least loss of a sweep.
+
+    The least of the means of `window` consecutive losses is looked for, the first of equal ones;
+    it stands for its middle point i, and the suggestion is `lrs[i] / 10`.
+
+    Args:
+        lrs: Learning rate of each point of the curve: finite numbers, at least one.
+        losses: As many losses; points where they are NaN or infinite are dropped.
+        num_it: Number of iterations of the sweep; not used, every rule is called with it.
+        window: Number of points of the moving mean, odd and at least 1; 1 takes the losses as
+            they are. Only whole windows count; a curve with fewer points takes the largest odd
+            number of them.
+
+    Returns:
+        The suggested rate, and the point (rate, loss) of the minimum, at ten times the rate.
+
+    Raises:
+        TypeError: `lrs` or `losses` is no sequence of numbers, or `window` no integer.
+        ValueError: The lengths differ, there is no point, a rate is not finite, or `window` is
+            even or below 1.
+
+    Example:
+        >>> from lehr import minimum
+        >>> minimum([0.01, 0.1, 1.0, 10.0], [4, 3, 2, 8], 4)
+        (0.1, (1.0, 2.0))
+
+    Reference:
+        fastai's `callback.schedule.minimum`, which is `window=1`.
+    """
+
+def steep(
+    lrs: _Numbers, losses: _Numbers, num_it: Any, window: SupportsIndex = 1
+) -> tuple[float, tuple[float, float]]:
+    """Suggest the rate at which the loss of a sweep falls fastest over the logarithm of the rate.
+
+    With `window=1` the slope at point i is that to the next one,
+    `(losses[i+1] - losses[i]) / (ln lrs[i+1] - ln lrs[i])`; with more it is the least-squares
+    slope of `window` consecutive points around i. The suggestion is the rate at the point with
+    the least slope, the first of those equal within a share of 1e-9.
+
+    Args:
+        lrs: Learning rate of each point of the curve: finite numbers above 0, at least one.
+        losses: As many losses; points where they are NaN or infinite are dropped.
+        num_it: Number of iterations of the sweep; not used, every rule is called with it.
+        window: Number of points a slope is fitted to, odd and at least 1. Only whole windows
+            count; a curve with fewer points takes the largest odd number of them.
+
+    Returns:
+        The suggested rate, and the point (rate, loss) of the curve it stands on.
+
+    Raises:
+        TypeError: `lrs` or `losses` is no sequence of numbers, or `window` no integer.
+        ValueError: The lengths differ, there is no point, a rate is not a finite number above 0,
+            or `window` is even or below 1.
+
+    Example:
+        >>> from lehr import steep
+        >>> steep([0.01, 0.1, 1.0, 10.0], [4, 3, 1, 8], 4)
+        (0.1, (0.1, 3.0))
+
+    Reference:
+        fastai's `callback.schedule.steep`, which is `window=1`.
     """
 
 def group_values(value: Any, groups: int, name: str) -> list[float]:

@@ -1,6 +1,6 @@
 //! Properties of every schedule, on random ones: the Rust half of the battery.
 
-use lehr_core::suggest::valley;
+use lehr_core::suggest::{minimum, slide, steep, valley};
 use lehr_core::sweep::Smoother;
 use lehr_core::{Ends, Part, Schedule, Shape};
 use proptest::collection::vec;
@@ -114,6 +114,28 @@ proptest! {
         }
         let n = *longest.iter().max().unwrap();
         let end = longest.iter().position(|length| *length == n).unwrap();
-        prop_assert_eq!(valley(&losses), Some((end + n / 3 + n / 6).saturating_sub(n)));
+        let index = (end + n / 3 + n / 6).saturating_sub(n);
+        let lrs: Vec<f64> = (0..losses.len()).map(|i| i as f64).collect();
+        let lr = index as f64;
+        prop_assert_eq!(valley(&lrs, &losses).unwrap(), (lr, (lr, losses[index])));
+    }
+
+    #[test]
+    fn every_rule_answers_every_curve_with_a_rate_of_it(
+        points in vec((1e-12..1e3_f64, any::<f64>()), 1..60), half in 0..8_usize,
+    ) {
+        let (lrs, losses): (Vec<f64>, Vec<f64>) = points.into_iter().unzip();
+        let window = 2 * half + 1;
+        for (answer, scale) in [
+            (valley(&lrs, &losses), 1.0),
+            (slide(&lrs, &losses, 15, 0.005, 1.0), 1.0),
+            (minimum(&lrs, &losses, window), 10.0),
+            (steep(&lrs, &losses, window), 1.0),
+        ] {
+            let (lr, (x, y)) = answer.unwrap();
+            prop_assert!(lrs.iter().any(|one| one / scale == lr));
+            prop_assert!(lrs.contains(&x));
+            prop_assert!(y.is_finite() || losses.iter().all(|loss| !loss.is_finite()));
+        }
     }
 }

@@ -24,7 +24,7 @@ mod _core {
         sched_cos, sched_exp, sched_lin, sched_no,
     };
     #[pymodule_export]
-    use crate::suggest::valley;
+    use crate::suggest::{minimum, slide, steep, valley};
     #[pymodule_export]
     use crate::sweep::{Smoother, SweepState, trim};
 

@@ -102,9 +102,20 @@ pub fn number(value: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
     })
 }
 
+/// Read a Python integer of any size.
+pub fn integer<'py>(value: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    py.import(intern!(py, "operator"))?.call_method1(intern!(py, "index"), (value,)).map_err(|_| {
+        PyTypeError::new_err(format!("`{name}` must be an integer, got {}", describe(value)))
+    })
+}
+
 /// Read a numpy array, a tensor, or anything else that has `ndim`.
 fn array(value: &Bound<'_, PyAny>, dimensions: &Bound<'_, PyAny>, name: &str) -> PyResult<Numbers> {
     let py = value.py();
+    if let Ok(floats) = value.cast::<PyArray1<f64>>() {
+        return Ok(Numbers::Many(copy(floats)?));
+    }
     match dimensions.extract::<usize>()? {
         0 => number(value, name).map(Numbers::One),
         1 => {
@@ -136,12 +147,18 @@ fn array(value: &Bound<'_, PyAny>, dimensions: &Bound<'_, PyAny>, name: &str) ->
                     wrong
                 })?;
             let floats = floats.cast::<PyArray1<f64>>().map_err(PyErr::from)?;
-            Ok(Numbers::Many(floats.readonly().as_array().to_vec()))
+            Ok(Numbers::Many(copy(floats)?))
         }
         n => Err(PyValueError::new_err(format!(
             "`{name}` must be a number or one-dimensional, got {n} dimensions"
         ))),
     }
+}
+
+/// The values of a float64 array: one block copy where they lie side by side.
+fn copy(floats: &Bound<'_, PyArray1<f64>>) -> PyResult<Vec<f64>> {
+    let floats = floats.try_readonly()?;
+    Ok(floats.as_slice().map_or_else(|_| floats.as_array().to_vec(), <[f64]>::to_vec))
 }
 
 fn not_real(value: &Bound<'_, PyAny>, name: &str) -> PyErr {

@@ -14,7 +14,7 @@ use pyo3::types::{PyFloat, PyList, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, intern};
 
 use crate::error::{OrPy, to_py};
-use crate::numbers::{Numbers, describe, number, numbers, sequence};
+use crate::numbers::{Numbers, describe, integer, number, numbers, sequence};
 
 /// Below this many values, releasing the GIL costs more than it gives.
 const DETACH_FROM: usize = 10_000;
@@ -323,14 +323,7 @@ fn part_to_py(py: Python<'_>, part: &Part) -> PyResult<Py<PyAny>> {
 
 /// Read a count of things: an integer of at least 0.
 fn count(value: &Bound<'_, PyAny>, name: &str) -> PyResult<usize> {
-    let py = value.py();
-    let index =
-        py.import(intern!(py, "operator"))?.call_method1("index", (value,)).map_err(|_| {
-            PyTypeError::new_err(format!(
-                "`{name}` must be an integer, got {}",
-                value.repr().map_or_else(|_| "an object".to_owned(), |shown| shown.to_string())
-            ))
-        })?;
+    let index = integer(value, name)?;
     if index.lt(0)? {
         return Err(PyValueError::new_err(format!("`{name}` must be at least 1, got {index}")));
     }
