@@ -1,59 +1,12 @@
 """Rows S1-S14: lehr passes each condition, and the reference's recorded behaviour fails it."""
 
 import sys
-import types
 from pathlib import Path
 
-import lehr
 import pytest
-from lehr.learner.data import DataLoaders
-from lehr.testing import synth_dbunch, synth_learner
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))
-import probes
-
-
-class LongLoader:
-    """Yields more batches than its length says."""
-
-    def __init__(self, loader, extra):
-        self.batches = list(loader)
-        self.extra = extra
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        yield from self.batches
-        yield from self.batches[: self.extra]
-
-
-def lrs_of_a_long_loader():
-    data = synth_dbunch()
-    learn = synth_learner(data=DataLoaders(LongLoader(data.train, 6), data.valid, device="cpu"))
-    with learn.no_logging():
-        learn.fit_one_cycle(1, 1e-2)
-    return learn.recorder.lrs
-
-
-API = types.SimpleNamespace(
-    **{name: getattr(lehr, name) for name in lehr.__all__},
-    lrs_of_a_long_loader=lrs_of_a_long_loader,
-)
-
-
-def values(answers):
-    return [answer.get("value") for answer in answers]
-
-
-def is_clear_error(answer, kind, *words):
-    return answer.get("raises") == kind and all(word in answer["message"] for word in words)
-
-
-def judge(row, holds, reference):
-    """The condition holds for lehr and, to show that it can fail, not for the reference."""
-    assert holds(probes.PROBES[row](API))
-    assert not holds(reference["rows"][row])
+from judge import is_clear_error, judge, values
 
 
 def test_S1_shares_whose_float_sum_is_off_1_are_accepted(reference):

@@ -4,7 +4,8 @@
     reference-env/bin/pip install fastai==2.8.12 torch==2.14.1 numpy==2.4.6
     reference-env/bin/python tests/reference/record.py
 
-Writes `tests/data/reference.json`.
+Writes `tests/data/reference.json`. With names of rows (`record.py F7 L10`), or `rows` for all of
+them, it runs those alone and leaves the rest of the file as it is.
 """
 
 import json
@@ -14,16 +15,24 @@ import types
 from pathlib import Path
 
 import fastai
+import matplotlib as mpl
 import numpy as np
 import torch
-from fastai.callback import schedule
+from fastai import learner, test_utils
+from fastai.callback import progress, schedule, tracker
+from fastai.callback import training as training_callbacks
 from fastai.callback.schedule import LRFinder, ParamScheduler, valley
+from fastai.data.core import DataLoaders
 from fastai.learner import Callback
+from fastai.optimizer import OptimWrapper
 from fastai.test_utils import RegModel, synth_dbunch, synth_learner
 
 sys.path.insert(0, str(Path(__file__).parent))
 import events
 import probes
+import training_probes
+
+mpl.use("agg")
 
 
 class LongLoader:
@@ -58,9 +67,38 @@ def lrs_of_a_long_loader():
     return [float(lr) for lr in learn.recorder.lrs]
 
 
+class Loader:
+    """Any iterable of batches with the method that the reference asks of a loader."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
+
+    def to(self, device):
+        return self
+
+
+class SizedLoader(Loader):
+    def __len__(self):
+        return len(self.batches)
+
+
+def loaders(*many):
+    made = [SizedLoader(one) if hasattr(one, "__len__") else Loader(one) for one in many]
+    return DataLoaders(*made, device="cpu")
+
+
 def api():
-    names = dict(vars(schedule))
-    names["lrs_of_a_long_loader"] = lrs_of_a_long_loader
+    names = {}
+    for module in (learner, tracker, progress, training_callbacks, test_utils, schedule):
+        names |= vars(module)
+    names |= {
+        "OptimWrapper": OptimWrapper,
+        "loaders": loaders,
+        "lrs_of_a_long_loader": lrs_of_a_long_loader,
+    }
     return types.SimpleNamespace(**names)
 
 
@@ -168,22 +206,43 @@ def event_orders():
     return events.orders(api, Callback, make)
 
 
-def main():
-    answers = {
+PROBES = probes.PROBES | training_probes.PROBES
+
+
+def rows(names):
+    """The answers to some rows."""
+    found = {}
+    for name in names:
+        found[name] = PROBES[name](api())
+        print(name, json.dumps(found[name])[:2000], file=sys.stderr)
+    return found
+
+
+def whole():
+    return {
         "made_by": "tests/reference/record.py",
         "versions": {
             "fastai": fastai.__version__,
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "rows": {row: probe(api()) for row, probe in probes.PROBES.items()},
+        "rows": rows(PROBES),
         "schedules": schedules(),
         "valley": valleys(),
         "fits": fits(),
         "training": training(),
         "events": event_orders(),
     }
+
+
+def main():
     path = Path(__file__).parent.parent / "data" / "reference.json"
+    names = sys.argv[1:]
+    if names:
+        answers = json.loads(path.read_text())
+        answers["rows"] |= rows(PROBES if names == ["rows"] else names)
+    else:
+        answers = whole()
     path.write_text(json.dumps(answers, separators=(",", ":")) + "\n")
     print(f"{path}: {path.stat().st_size} bytes")
 
