@@ -3,14 +3,16 @@
 import json
 import types
 
+import finder_probes
 import lehr
 import probes
 import pytest
+import resume_probes
 import training_probes
 from lehr import testing
 from lehr.learner.data import DataLoaders
 
-PROBES = probes.PROBES | training_probes.PROBES
+PROBES = probes.PROBES | training_probes.PROBES | finder_probes.PROBES | resume_probes.PROBES
 
 
 class LongLoader:

@@ -29,7 +29,9 @@ from fastai.test_utils import RegModel, synth_dbunch, synth_learner
 
 sys.path.insert(0, str(Path(__file__).parent))
 import events
+import finder_probes
 import probes
+import resume_probes
 import training_probes
 
 mpl.use("agg")
@@ -206,7 +208,7 @@ def event_orders():
     return events.orders(api, Callback, make)
 
 
-PROBES = probes.PROBES | training_probes.PROBES
+PROBES = probes.PROBES | training_probes.PROBES | finder_probes.PROBES | resume_probes.PROBES
 
 
 def rows(names):
