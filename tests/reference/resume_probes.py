@@ -61,28 +61,29 @@ def r3(api):
 def r4(api):
     """A fit that is cut inside an epoch, continued by a learner of its own."""
 
-    def fit(*cbs):
-        learn = learner(api, number=3)
-        tracker = api.ReduceLROnPlateau(patience=1, min_delta=1e9)
-        stopped = interrupted(lambda: learn.fit_one_cycle(3, 1e-2, cbs=[tracker, *cbs]))
-        return learn, stopped
+    def callbacks(*more):
+        checkpoints = api.CheckpointCallback(every_steps=4)
+        return [api.ReduceLROnPlateau(patience=1, min_delta=1e9), checkpoints, *more]
 
     def record(learn):
         recorder = learn.recorder
         return plain([recorder.lrs, recorder.losses, recorder.values, recorder.hps])
 
     def resumed():
-        full, _ = fit()
-        _, stopped = fit(api.CheckpointCallback("checkpoints", every_steps=4), interrupts(api, 18))
+        # A folder of its own, for the checkpoints of the two trainings.
+        full = learner(api, number=3, path=Path("full"))
+        full.fit_one_cycle(3, 1e-2, cbs=callbacks())
+        cut = learner(api, number=3)
+        stopped = interrupted(
+            lambda: cut.fit_one_cycle(3, 1e-2, cbs=callbacks(interrupts(api, 18)))
+        )
         learn = learner(api, number=3)
         with torch.no_grad():
             for param in learn.model.parameters():
                 param.zero_()
         seed(99)
         seen = []
-        learn.resume(
-            "checkpoints", cbs=[api.ReduceLROnPlateau(patience=1, min_delta=1e9), counts(api, seen)]
-        )
+        learn.resume("models/checkpoints", cbs=callbacks(counts(api, seen)))
         return {
             "interrupted": stopped,
             "batches": len(seen),
