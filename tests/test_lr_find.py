@@ -356,7 +356,7 @@ def test_wrong_arguments_raise_before_anything_happens():
         ({"start_lr": [1e-3] * 3}, ValueError),
         ({"num_it": "3"}, TypeError),
         ({"num_it": 2.5}, TypeError),
-        ({"suggest_funcs": "valley"}, TypeError),
+        ({"suggest_funcs": "vally"}, ValueError),
         ({"suggest_funcs": 3}, TypeError),
     ):
         with pytest.raises(error):
@@ -414,7 +414,7 @@ def broken(lrs, losses, num_it):
 
 
 @pytest.mark.parametrize(
-    ("rule", "error"), [(broken, RuntimeError), (lambda lrs, losses, n: (1, 2, 3), ValueError)]
+    ("rule", "error"), [(broken, RuntimeError), (lambda lrs, losses, n: (1, 2, 3), TypeError)]
 )
 def test_a_rule_s_bug_is_raised_and_the_sweep_kept(rule, error):
     learn = synth_learner()

@@ -14,10 +14,13 @@ from lehr._core import (
     Schedule,
     combine_scheds,
     combined_cos,
+    minimum,
     sched_cos,
     sched_exp,
     sched_lin,
     sched_no,
+    slide,
+    steep,
     valley,
 )
 from lehr.schedules import annealer
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
         TrainEvalCallback,
         accuracy,
     )
-    from lehr.sweep import Suggestion, Sweep
+    from lehr.sweep import Suggestion, SuggestionMethod, Sweep
 
 __version__ = _core.VERSION
 
@@ -72,22 +75,26 @@ __all__ = [
     "SchedPoly",
     "Schedule",
     "Suggestion",
+    "SuggestionMethod",
     "Sweep",
     "TrainEvalCallback",
     "accuracy",
     "annealer",
     "combine_scheds",
     "combined_cos",
+    "minimum",
     "sched_cos",
     "sched_exp",
     "sched_lin",
     "sched_no",
+    "slide",
+    "steep",
     "valley",
 ]
 
 # Where the names live that are loaded on first use: all that are not here yet.
 _LAZY = {name: "lehr.learner" for name in __all__ if name not in globals()}
-_LAZY |= dict.fromkeys(("Suggestion", "Sweep"), "lehr.sweep")
+_LAZY |= dict.fromkeys(("Suggestion", "SuggestionMethod", "Sweep"), "lehr.sweep")
 
 if _core.DEBUG:
     import warnings

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lehr import _core
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import MappingProxyType
@@ -25,6 +27,27 @@ class Suggestion(NamedTuple):
     lr: float
     point: tuple[float, float] | None
     reason: str = ""
+
+
+class SuggestionMethod:
+    """The suggestion rules as attributes, which are the functions themselves.
+
+    Attributes:
+        Valley: `lehr.valley`, two thirds down the longest valley.
+        Slide: `lehr.slide`, where an interval sliding down from the end stops.
+        Minimum: `lehr.minimum`, a tenth of the rate at the least loss.
+        Steep: `lehr.steep`, where the loss falls fastest.
+
+    Example:
+        >>> import lehr
+        >>> lehr.SuggestionMethod.Valley is lehr.valley
+        True
+    """
+
+    Valley = staticmethod(_core.valley)
+    Slide = staticmethod(_core.slide)
+    Minimum = staticmethod(_core.minimum)
+    Steep = staticmethod(_core.steep)
 
 
 class Sweep:
