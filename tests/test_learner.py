@@ -400,7 +400,7 @@ def test_no_validation_loader_skips_validation():
 
 def test_a_loader_without_length_is_a_clear_error():
     learn = Learner(DataLoaders(iter(points()), device="cpu"), nn.Linear(1, 1), nn.MSELoss())
-    with pytest.raises(TypeError, match="the loader must have a length"):
+    with pytest.raises(TypeError, match="the training loader has no length"):
         quiet(learn, "fit", 1)
 
 

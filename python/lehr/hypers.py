@@ -48,6 +48,9 @@ def has(group: dict[str, Any], name: str) -> bool:
 
 def read(group: dict[str, Any], name: str) -> Any:
     """Return the value of `name` in a torch group; tensors as Python numbers."""
+    value = group.get(name)
+    if type(value) is float:
+        return value
     key, index = locate(group, name)
     value = group[key] if index is None else group[key][index]
     return value.item() if hasattr(value, "item") else value
@@ -65,7 +68,7 @@ def public_names(group: dict[str, Any]) -> list[str]:
     return names
 
 
-def write(optimizer: Optimizer, name: str, values: Sequence[float | None]) -> None:
+def write(optimizer: Optimizer, name: str, values: float | Sequence[float | None]) -> None:
     """Set the hyper-parameter `name`, one value per torch group; `None` leaves a group alone.
 
     Tensors are filled in place, tuples rebuilt, anything else becomes a Python float. Nothing is
@@ -75,14 +78,16 @@ def write(optimizer: Optimizer, name: str, values: Sequence[float | None]) -> No
         optimizer: Any torch optimizer.
         name: `lr`, `mom` (momentum or betas[0]), `sqr_mom` (alpha or betas[1]), `wd`
             (weight_decay), or any key of its groups.
-        values: As many as there are torch groups.
+        values: One float for all torch groups, or as many as there are.
 
     Raises:
         KeyError: A group that gets a value has no such hyper-parameter.
         TypeError: It has one that is no number, such as `betas` or `nesterov`.
     """
     groups = optimizer.param_groups
-    pairs = zip(groups, values, strict=True)
+    if type(values) is float:
+        values = [values] * len(groups)
+    pairs = zip(groups, values, strict=True)  # type: ignore[arg-type]  # no float any more
     places = [(group, *locate(group, name), v) for group, v in pairs if v is not None]
     for group, key, index, _ in places:
         current = group[key] if index is None else group[key][index]

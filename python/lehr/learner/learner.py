@@ -1,51 +1,36 @@
-"""The training loop and its fit methods."""
+"""The learner: model, data and optimizer, and what one does with them besides training."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
 from lehr import _core
-from lehr.learner.callback import (
-    BATCH_EVENTS,
-    EVENTS,
-    Callback,
-    CancelBackwardException,
-    CancelBatchException,
-    CancelEpochException,
-    CancelException,
-    CancelFitException,
-    CancelStepException,
-    CancelTrainException,
-    CancelValidException,
-)
-from lehr.learner.data import split_batch, to_device
+from lehr.learner import checkpoint
+from lehr.learner.fits import Fits
+from lehr.learner.loop import as_list, loader_length
 from lehr.learner.metrics import make_metric
-from lehr.learner.optimizer import Adam, OptimWrapper, norm_bias_params, params
+from lehr.learner.optimizer import Adam, params
 from lehr.learner.progress import ProgressCallback
 from lehr.learner.recorder import Recorder
-from lehr.learner.schedule import LRFinder, ParamScheduler
+from lehr.learner.schedule import LRFinder
 from lehr.learner.suggest import as_rules, suggest, suggested_lrs
 from lehr.learner.train_eval import TrainEvalCallback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from torch import nn
 
     from lehr.learner.data import DataLoaders
+    from lehr.learner.optimizer import OptimWrapper
     from lehr.sweep import Sweep
 
-    Handlers = dict[str, list[tuple[Callback, Callable[[], None]]]]
 
-
-class Learner:
+class Learner(Fits):
     """A model, its data and its optimizer, and the loop that trains them.
 
     Args:
@@ -60,8 +45,10 @@ class Learner:
         cbs: Callbacks of every fit: instances or classes.
         metrics: Functions of (prediction, target) averaged over the validation set, or `Metric`s.
         path: Folder for what training writes; the loaders' by default.
+        model_dir: Folder in `path` for saved models and checkpoints.
         wd: Weight decay set at the beginning of every fit; `None` leaves the optimizer's.
         wd_bn_bias: Whether weight decay applies to norm layers and biases as well.
+        train_bn: Whether norm layers of frozen groups go on training.
         moms: Momentum at the start, the peak and the end of `fit_one_cycle`; `None` schedules the
             rate alone.
         default_cbs: Whether to add `TrainEvalCallback`, `Recorder` and `ProgressCallback`.
@@ -70,7 +57,8 @@ class Learner:
         opt: The optimizer as an `OptimWrapper`; `opt.torch` is the torch optimizer. `None` until
             the first fit.
         recorder: What the last fit recorded.
-        pct_train: Share of the fit that is done, in [0, 1]: the position of its schedules.
+        pct_train: Share of the fit's batches that are done, in [0, 1].
+        pct_step: The same counted in optimizer steps: the position of the fit's schedules.
         train_iter: Batches trained on in this fit.
 
     Example:
@@ -96,8 +84,10 @@ class Learner:
         cbs: Any = None,
         metrics: Any = None,
         path: str | Path | None = None,
+        model_dir: str | Path = "models",
         wd: Any = None,
         wd_bn_bias: bool = False,
+        train_bn: bool = True,
         moms: tuple[Any, Any, Any] | None = (0.95, 0.85, 0.95),
         default_cbs: bool = True,
     ) -> None:
@@ -114,6 +104,7 @@ class Learner:
             if not fits:
                 message = f"`{name}` must be {kind}, got {value!r}"
                 raise TypeError(message)
+        super().__init__()
         self.dls = dls
         self.model = model
         self.loss_func = loss_func
@@ -121,437 +112,197 @@ class Learner:
         self.opt: OptimWrapper = None  # type: ignore[assignment]  # made by the first fit
         self.lr = lr
         self.splitter = splitter
-        self.metrics = [make_metric(metric) for metric in _as_list(metrics)]
+        self.metrics = [make_metric(metric) for metric in as_list(metrics)]
         self.path = Path(getattr(dls, "path", ".") if path is None else path)
+        self.model_dir = Path(model_dir)
         self.wd = wd
         self.wd_bn_bias = wd_bn_bias
+        self.train_bn = train_bn
         self.moms = moms
-        self.logger: Callable[[list[Any]], None] = print
-        self.training = False
-        self.n_epoch = 1
-        self.epoch = self.iter = self.n_iter = self.train_iter = self.start_epoch = 0
-        self.pct_train = 0.0
-        self.loss: Any = 0.0
-        self.loss_grad: Any = None
-        self.pred: Any = None
-        self.xb: tuple[Any, ...] = ()
-        self.yb: tuple[Any, ...] = ()
-        self.cbs: list[Callback] = []
-        self._resolve()
         if default_cbs:
             self.add_cbs([TrainEvalCallback(), Recorder(), ProgressCallback()])
         self.add_cbs(cbs)
         self("after_create")
 
-    # The loop, top to bottom.
+    # Validation.
 
-    def fit(
-        self,
-        n_epoch: int,
-        lr: Any = None,
-        wd: Any = None,
-        cbs: Any = None,
-        reset_opt: bool = False,
-        start_epoch: int = 0,
-    ) -> None:
-        """Train for `n_epoch` epochs.
+    def validate(self, ds_idx: int = 1, dl: Any = None, cbs: Any = None) -> list[float]:
+        """Measure the loss and the metrics on a loader.
+
+        What the last fit recorded stays as it is, and nothing is logged.
 
         Args:
-            n_epoch: Number of epochs, at least 1, those before `start_epoch` included.
-            lr: Learning rate: one number, one per group, or a slice (`OptimWrapper.set_hyper`);
-                the learner's by default.
-            wd: Weight decay; the learner's by default, and where that is `None`, as it is.
-            cbs: Callbacks of this fit alone.
-            reset_opt: Whether to begin with a new optimizer.
-            start_epoch: First epoch to train; epochs before it count for the schedule and do
-                nothing else.
+            ds_idx: Which of the learner's loaders: 0 for training, 1 for validation.
+            dl: Another loader.
+            cbs: Callbacks for this alone.
+
+        Returns:
+            The mean loss, and the metrics.
 
         Raises:
-            TypeError: `n_epoch` or `start_epoch` is no integer.
-            ValueError: `n_epoch` is below 1, or `start_epoch` is not in [0, n_epoch].
+            IndexError: There is no loader of that index.
+
+        Example:
+            >>> from lehr.testing import synth_learner
+            >>> len(synth_learner().validate())
+            1
         """
-        _check_epochs(n_epoch, start_epoch)
-        with self.added_cbs(cbs):
-            if reset_opt or self.opt is None:
-                self.create_opt()
-            self._set_wd(wd)
-            self._set("lr", self.lr if lr is None else lr)
-            self._fit(n_epoch, start_epoch)
-
-    def _fit(self, n_epoch: int, start_epoch: int = 0) -> None:
-        self.n_epoch, self.start_epoch = n_epoch, start_epoch
-        # `order`, `run_train` and `run_valid` may have been set since a callback was added.
-        self._resolve()
+        if dl is None:
+            if not -len(self.dls) <= ds_idx < len(self.dls):
+                message = f"`ds_idx` must be among {len(self.dls)} loaders, got {ds_idx}"
+                raise IndexError(message)
+            dl = self.dls[ds_idx]
+        recorder = Recorder(add_time=False)
+        training = self.training
+        modes = [(module, module.training) for module in self.model.modules()]
+        outside = [cb for cb in self.cbs if isinstance(cb, (Recorder, ProgressCallback))]
+        self.model.to(self.dls.device)
         try:
-            try:
-                self("before_fit")
-                for epoch in range(start_epoch, n_epoch):
-                    self.epoch = epoch
-                    self._one_epoch()
-            except CancelFitException:
-                self("after_cancel_fit")
-            self("after_fit")
+            with (
+                self.no_logging(),
+                self.removed_cbs(outside),
+                self.added_cbs([recorder, *as_list(cbs)]),
+            ):
+                self._validate(dl)
         finally:
-            self._cleanup()
+            for module, mode in modes:
+                module.training = mode
+            self.training = training
+            self._use_table()
+        return recorder.log
 
-    def _one_epoch(self) -> None:
-        try:
-            self("before_epoch")
-            self._train()
-            if self.dls.valid is not None:
-                self._validate()
-        except CancelEpochException:
-            self("after_cancel_epoch")
-        self("after_epoch")
+    # Files.
 
-    def _train(self) -> None:
-        self._use(self.dls.train, training=True)
-        if self.n_iter == 0:
-            message = "the training loader must hold at least one batch, got none"
-            raise ValueError(message)
-        try:
-            self("before_train")
-            self._all_batches()
-        except CancelTrainException:
-            self("after_cancel_train")
-        self("after_train")
+    def _file(self, file: str | Path) -> Path:
+        """Return where a model of that name is kept: `path / model_dir / file.pth`."""
+        return self.path / self.model_dir / f"{file}.pth"
 
-    def _validate(self) -> None:
-        self._use(self.dls.valid, training=False)
-        try:
-            self("before_validate")
-            with torch.no_grad():
-                self._all_batches()
-        except CancelValidException:
-            self("after_cancel_validate")
-        self("after_validate")
+    def save(self, file: str | Path, with_opt: bool = True) -> Path:
+        """Save the model, and the optimizer with what is frozen, to `path / model_dir / file.pth`.
 
-    def _all_batches(self) -> None:
-        for self.iter, batch in enumerate(self.dl):  # noqa: B020 (the attribute is the counter)
-            self._one_batch(batch)
+        The file appears whole or not at all, and `torch.load` reads it with `weights_only=True`.
 
-    def _one_batch(self, batch: Any) -> None:
-        self.batch = to_device(batch, self.dls.device)
-        self.xb, self.yb = split_batch(self.batch, has_loss=self.loss_func is not None)
-        self.loss_grad = None
-        try:
-            self("before_batch")
-            self.pred = self._forward()
-            self("after_pred")
-            self.loss_grad = self._loss()
-            if self.loss_grad is not None:
-                self.loss = _one_number(self.loss_grad)
-            self("after_loss")
-            if self.training and self.loss_grad is not None:
-                self._backward()
-                self._step()
-                self.opt.zero_grad()
-        except CancelBatchException:
-            self("after_cancel_batch")
-        self("after_batch")
+        Args:
+            file: Name without the suffix; an absolute path stays one.
+            with_opt: Whether to save the optimizer, if there is one.
 
-    def _backward(self) -> None:
-        try:
-            self("before_backward")
-            self.loss_grad.backward()
-        except CancelBackwardException:
-            self("after_cancel_backward")
-        self("after_backward")
+        Returns:
+            The path of the file.
 
-    def _step(self) -> None:
-        try:
-            self("before_step")
-            self.opt.step()
-        except CancelStepException:
-            self("after_cancel_step")
-        self("after_step")
-
-    def _forward(self) -> Any:
-        if len(self.xb) == 1 and isinstance(self.xb[0], Mapping):
-            return self.model(**self.xb[0])
-        return self.model(*self.xb)
-
-    def _loss(self) -> Any:
-        if self.loss_func is not None:
-            if self.yb:
-                return self.loss_func(self.pred, *self.yb)
-            if self.training:
-                message = "a training batch must hold a target for `loss_func`, got inputs alone"
-                raise ValueError(message)
-            return None
-        loss = self.pred.get("loss") if isinstance(self.pred, Mapping) else None
-        loss = getattr(self.pred, "loss", None) if loss is None else loss
-        if loss is None:
-            message = (
-                "without `loss_func` the model's output must carry its loss as `.loss` or "
-                f'["loss"], got {type(self.pred).__name__}'
-            )
-            raise TypeError(message)
-        return loss
-
-    # Events: callbacks are resolved into one list per event in advance.
-
-    def __call__(self, event: str) -> None:
-        """Send an event to the callbacks that act on it, lowest `order` first."""
-        for callback, handler in self._table[event]:
-            if callback.run:
-                try:
-                    handler()
-                except CancelException:
-                    raise
-                except Exception as error:
-                    error.add_note(f"raised by `{callback.name}` in the event `{event}`")
-                    raise
-        if event == "after_fit":
-            for callback in self.cbs:
-                callback.run = True
-
-    def _cleanup(self) -> None:
-        """Send `cleanup_fit` to every callback that acts on it, whatever another one raises."""
-        errors = []
-        for _, handler in self._table["cleanup_fit"]:
-            try:
-                handler()
-            except BaseException as error:  # noqa: BLE001 (raised below, after the rest)
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-    def _resolve(self) -> None:
-        """Gather the handlers of every event, for training and for validation."""
-        handlers: Handlers = {event: [] for event in EVENTS}
-        for callback in sorted(self.cbs, key=lambda callback: callback.order):
-            for event, handler in callback.handlers():
-                handlers[event].append((callback, handler))
-        self._tables = {
-            training: {
-                event: [
-                    (callback, handler)
-                    for callback, handler in found
-                    if event not in BATCH_EVENTS
-                    or (callback.run_train if training else callback.run_valid)
-                ]
-                for event, found in handlers.items()
-            }
-            for training in (True, False)
-        }
-        self._table = self._tables[self.training]
-
-    def _use(self, loader: Any, *, training: bool) -> None:
-        self.dl = loader
-        self.n_iter = _length(loader)
-        self.training = training
-        self._table = self._tables[training]
-
-    # Callbacks.
-
-    def add_cbs(self, cbs: Any) -> Learner:
-        """Add a callback, or several: instances or classes."""
-        for callback in _as_list(cbs):
-            self.add_cb(callback)
-        return self
-
-    def add_cb(self, cb: Any) -> Learner:
-        """Add a callback, an instance or a class; the learner gets an attribute of its name."""
-        callback = cb() if isinstance(cb, type) else cb
-        if not isinstance(callback, Callback):
-            message = f"`cbs` must hold callbacks, got {cb!r}"
-            raise TypeError(message)
-        name = callback.name
-        taken = name in self.__dict__ and not isinstance(self.__dict__[name], Callback)
-        if taken or hasattr(type(self), name):
-            message = (
-                f"a callback named `{callback.name}` would hide the learner's `{callback.name}`: "
-                f"give {type(callback).__name__} another name"
-            )
-            raise ValueError(message)
-        if any(callback is present for present in self.cbs):
-            message = f"`cbs` must hold each callback once, {callback!r} is there already"
-            raise ValueError(message)
-        callback.learn = self
-        self.cbs = [*self.cbs, callback]
-        setattr(self, callback.name, callback)
-        self._resolve()
-        return self
-
-    def remove_cbs(self, cbs: Any) -> Learner:
-        """Remove a callback, or several: instances, or classes for all of their instances."""
-        for callback in _as_list(cbs):
-            self.remove_cb(callback)
-        return self
-
-    def remove_cb(self, cb: Any) -> Learner:
-        """Remove a callback; an older one of the same name is the learner's attribute again."""
-        if isinstance(cb, type):
-            return self.remove_cbs([callback for callback in self.cbs if isinstance(callback, cb)])
-        if any(callback is cb for callback in self.cbs):
-            self.cbs = [callback for callback in self.cbs if callback is not cb]
-            cb.learn = None
-            self.__dict__.pop(cb.name, None)
-            for callback in self.cbs:
-                if callback.name == cb.name:
-                    setattr(self, callback.name, callback)
-            self._resolve()
-        return self
-
-    @contextmanager
-    def added_cbs(self, cbs: Any) -> Iterator[None]:
-        """Add callbacks for the body of a `with`."""
-        instances = [cb() if isinstance(cb, type) else cb for cb in _as_list(cbs)]
-        added = [cb for cb in instances if not any(cb is present for present in self.cbs)]
-        try:
-            self.add_cbs(added)
-            yield
-        finally:
-            self.remove_cbs(added)
-
-    @contextmanager
-    def removed_cbs(self, cbs: Any) -> Iterator[None]:
-        """Remove callbacks for the body of a `with`."""
-        chosen = _as_list(cbs)
-        before = list(self.cbs)
-        self.remove_cbs(chosen)
-        removed = [callback for callback in before if callback not in self.cbs]
-        try:
-            yield
-        finally:
-            self.add_cbs(removed)
-            # Where they were, so that callbacks of one order keep their turn.
-            turn = {id(callback): index for index, callback in enumerate(before)}
-            self.cbs = sorted(self.cbs, key=lambda callback: turn.get(id(callback), len(turn)))
-            self._resolve()
-
-    @contextmanager
-    def no_logging(self) -> Iterator[None]:
-        """Print nothing in the body of a `with`."""
-        logger, self.logger = self.logger, silent
-        try:
-            yield
-        finally:
-            self.logger = logger
-
-    # The optimizer.
-
-    def create_opt(self) -> None:
-        """Make the optimizer anew from `opt_func` and the splitter's groups."""
-        opt_func = self.opt_func
-        if isinstance(opt_func, torch.optim.Optimizer):
-            opt_func = OptimWrapper(opt=opt_func)
-        if isinstance(opt_func, OptimWrapper):
-            self.opt = opt_func
-            self.opt.clear_state()
-            return
-        if isinstance(opt_func, partial) and "lr" in opt_func.keywords:
-            self.lr = opt_func.keywords["lr"]
-        no_decay = () if self.wd_bn_bias else norm_bias_params(self.model)
-        groups = self.splitter(self.model)
-        if groups is None:
-            message = "`splitter` must return the parameter groups of the model, got None"
-            raise TypeError(message)
-        if (opt_func.func if isinstance(opt_func, partial) else opt_func) is OptimWrapper:
-            self.opt = opt_func(groups, no_decay=no_decay)
+        Example:
+            >>> import tempfile
+            >>> from lehr.testing import synth_learner
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     learn = synth_learner(path=folder)
+            ...     print(learn.save("line").name)
+            line.pth
+        """
+        path = self._file(file)
+        model = self.model.state_dict()
+        if with_opt and self.opt is not None:
+            state = {"model": model, "opt": self.opt.state_dict(), "frozen": self.opt.frozen_idx}
         else:
-            self.opt = OptimWrapper(groups, opt_func, no_decay=no_decay)
-        self.opt.set_hyper("lr", self.lr)
+            state = model
+        checkpoint.write(path, state)
+        return path
 
-    def _set_wd(self, wd: Any = None) -> None:
-        wd = self.wd if wd is None else wd
-        if wd is not None:
-            self._set("wd", wd)
-
-    def _set(self, name: str, value: Any) -> None:
-        """Set a rate or weight decay that the caller gave."""
-        values = _core.group_values(value, len(self.opt), name)
-        if min(values) < 0:
-            message = f"`{name}` must be at least 0, got {value!r}"
-            raise ValueError(message)
-        self.opt.set_hyper(name, values)
-
-    # Schedules.
-
-    def fit_one_cycle(
+    def load(
         self,
-        n_epoch: int,
-        lr_max: Any = None,
-        div: float = 25.0,
-        div_final: float = 1e5,
-        pct_start: float = 0.25,
-        wd: Any = None,
-        moms: Any = None,
-        cbs: Any = None,
-        reset_opt: bool = False,
-        start_epoch: int = 0,
-    ) -> None:
-        """Train for `n_epoch` epochs with the 1cycle policy.
-
-        The rate follows a cosine from `lr_max / div` up to `lr_max` over the share `pct_start` of
-        training, then down to `lr_max / div_final`; the momentum follows `moms` the same way.
+        file: str | Path,
+        device: str | torch.device | None = None,
+        with_opt: bool = True,
+        strict: bool = True,
+    ) -> Self:
+        """Load a model that `save` saved, and its optimizer.
 
         Args:
-            n_epoch: Number of epochs, at least 1.
-            lr_max: Peak rate: one number, one per group, or a slice; the learner's by default.
-            div: Above 0; what the peak is divided by at the start.
-            div_final: Above 0; what the peak is divided by at the end.
-            pct_start: Share of training until the peak, in [0, 1].
-            wd: Weight decay, as in `fit`.
-            moms: Three momenta: start, peak, end; the learner's by default. `False` schedules the
-                rate alone.
-            cbs: Callbacks of this fit alone.
-            reset_opt: Whether to begin with a new optimizer.
-            start_epoch: First epoch to train, as in `fit`.
+            file: Name without the suffix, as given to `save`.
+            device: Where to put the tensors; the loaders' device by default.
+            with_opt: Whether to load the optimizer too, and freeze what was frozen.
+            strict: Whether the model must have just the parameters and buffers of the file.
+
+        Returns:
+            The learner.
 
         Raises:
-            ValueError: A number is outside its range.
-            KeyError: `moms` is given and the optimizer has no momentum.
+            FileNotFoundError: There is no such file.
+            ValueError: The file is damaged or no file of tensors and plain values, the model's
+                parameters do not fit, or the optimizer's state does not (row R7;
+                `with_opt=False` leaves it out). Nothing is changed then.
 
-        Reference:
-            Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large
-            Learning Rates", 2017.
+        Warns:
+            UserWarning: `with_opt` is given and the file holds no optimizer.
         """
-        _check_epochs(n_epoch, start_epoch)
-        if reset_opt or self.opt is None:
-            self.create_opt()
-        opt = self.opt
-        lr_max = self.lr if lr_max is None else lr_max
-        peak: Any = _core.group_values(lr_max, len(opt), "lr_max")
-        peak = peak[0] if len(peak) == 1 else peak
-        scheds = {"lr": _core.one_cycle_lr(peak, div, div_final, pct_start)}
-        momenta = self._momenta(moms)
-        if momenta is not None:
-            scheds["mom"] = _core.combined_cos(pct_start, *momenta)
-        self.fit(
-            n_epoch,
-            wd=wd,
-            cbs=[ParamScheduler(scheds), *_as_list(cbs)],
-            start_epoch=start_epoch,
+        path = self._file(file)
+        state = checkpoint.read(path, self.dls.device if device is None else device)
+        whole = isinstance(state, dict) and set(state) in (
+            {"model", "opt"},
+            {"model", "opt", "frozen"},
         )
-
-    def _momenta(self, moms: Any) -> tuple[Any, Any, Any] | None:
-        """Return the three momenta to schedule, or `None` for none (row F12)."""
-        given = moms is not None
-        moms = moms if given else self.moms
-        if moms is None or moms is False:
-            return None
-        if not hasattr(moms, "__len__") or len(moms) != 3:  # noqa: PLR2004
-            message = f"`moms` must be three momenta (start, peak, end), got {moms!r}"
-            raise ValueError(message)
-        opt = self.opt
-        if not given and not (opt.has_hyper("mom") and all(opt.get_hyper("mom"))):
-            has = "momentum 0" if opt.has_hyper("mom") else "no momentum"
+        model = state["model"] if whole else state
+        checkpoint.check_model(self.model, model, path, strict=strict)
+        opt = state["opt"] if whole and with_opt else None
+        if opt is not None:
+            if self.opt is None:
+                self.create_opt()
+            try:
+                self.opt.check_state_dict(opt)
+            except ValueError as error:
+                message = (
+                    f"the optimizer in {path} does not fit: {error}; `with_opt=False` leaves it out"
+                )
+                raise ValueError(message) from error
+        elif with_opt:
             warnings.warn(
-                f"{type(opt.torch).__name__} has {has}, so only the rate is scheduled: pass "
-                "`moms=False` to say so, or three momenta to schedule them",
-                stacklevel=3,
+                f"{path} holds no optimizer state: pass `with_opt=False` to say so", stacklevel=2
             )
-            return None
-        checked: list[Any] = []
-        for index, value in enumerate(moms):
-            values = _core.group_values(value, len(opt), f"moms[{index}]")
-            if not all(0 <= one < 1 for one in values):
-                message = f"`moms[{index}]` must be at least 0 and below 1, got {value!r}"
-                raise ValueError(message)
-            checked.append(values[0] if len(values) == 1 else values)
-        return checked[0], checked[1], checked[2]
+        self.model.load_state_dict(model, strict=strict)
+        self.model.to(self.dls.device)
+        if opt is not None:
+            self.opt.load_state_dict(opt)
+            if "frozen" in state:
+                self.opt.freeze_to(min(state["frozen"], len(self.opt)))
+        return self
+
+    def resume(self, path: str | Path, cbs: Any = None) -> None:
+        """Go on with the training that a `CheckpointCallback` saved, to its end.
+
+        Make the learner as before, and give `cbs` as they were given to the fit method: the
+        method is called again with the arguments it was called with, and goes on behind the last
+        batch that the checkpoint has seen. On the CPU with the same number of threads the weights
+        at the end are those of an uninterrupted training, bit for bit (rule 24).
+
+        Args:
+            path: A checkpoint, or a folder of them, of which the last is taken.
+            cbs: Callbacks of the fit, the `CheckpointCallback` among them.
+
+        Raises:
+            FileNotFoundError: There is no checkpoint.
+            ValueError: The file is no checkpoint, is damaged, or is one of another training: of
+                another model or optimizer, or with callbacks that are not here or are set
+                otherwise. Model and optimizer are not changed then.
+
+        Example:
+            >>> import tempfile
+            >>> from lehr import CheckpointCallback
+            >>> from lehr.testing import InterruptCallback, synth_learner
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     learn = synth_learner(path=folder, cbs=CheckpointCallback(every_epochs=1))
+            ...     with learn.no_logging():
+            ...         learn.fit_one_cycle(5, cbs=InterruptCallback(2))
+            ...     again = synth_learner(path=folder, cbs=CheckpointCallback(every_epochs=1))
+            ...     with again.no_logging():
+            ...         again.resume(again.path / "models" / "checkpoints")
+            >>> len(again.recorder.lrs)
+            50
+        """
+        cbs = as_list(cbs)
+        method, arguments, self._cut = checkpoint.open_cut(self, path, cbs)
+        self._resuming = True
+        try:
+            getattr(self, method)(**arguments, cbs=cbs)
+        finally:
+            self._cut, self._resuming = None, False
 
     # The finder.
 
@@ -596,8 +347,11 @@ class Learner:
         silenced = [(callback, callback.run) for callback in self.cbs]
         # Callbacks that read the recorder find one of the sweep; the fit's own stays as it is.
         inside = [Recorder(), finder] if "recorder" in before else [finder]
+        states = [(callback, callback.state_dict()) for callback in self.cbs if callback.in_sweep]
         try:
             finder.open(self)
+            if loader_length(self.dls.train) is None:
+                self.steps = finder.num_it
             # A sweep reads no metrics, and those of the last fit stay as they are.
             self.metrics = []
             with self.no_logging(), self.removed_cbs(outside), self.added_cbs(inside):
@@ -613,6 +367,8 @@ class Learner:
                     del self.__dict__[name]
                 for callback, run in silenced:
                     callback.run = run
+                for callback, state in states:
+                    callback.load_state_dict(state)
                 self._resolve()
                 if finder.ran:
                     self._keep_sweep(finder.sweep)
@@ -656,43 +412,3 @@ class Learner:
 
     def __repr__(self) -> str:
         return f"Learner({type(self.model).__name__}, {len(self.cbs)} callbacks)"
-
-
-def _one_number(loss: Any) -> torch.Tensor:
-    """Return a loss without its graph."""
-    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-        shown = f"shape {tuple(loss.shape)}" if hasattr(loss, "shape") else repr(loss)
-        message = f"the loss must be a tensor of one number, got {shown}"
-        raise TypeError(message)
-    return loss.detach()
-
-
-def silent(_row: list[Any]) -> None:
-    """Log nothing."""
-
-
-def _as_list(items: Any) -> list[Any]:
-    if items is None:
-        return []
-    return list(items) if isinstance(items, Iterable) and not isinstance(items, type) else [items]
-
-
-def _length(loader: Any) -> int:
-    try:
-        return len(loader)
-    except TypeError as error:
-        message = f"the loader must have a length, got {type(loader).__name__} without one"
-        raise TypeError(message) from error
-
-
-def _check_epochs(n_epoch: int, start_epoch: int) -> None:
-    for name, value in (("n_epoch", n_epoch), ("start_epoch", start_epoch)):
-        if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-            message = f"`{name}` must be an integer, got {value!r}"
-            raise TypeError(message)
-    if n_epoch < 1:
-        message = f"`n_epoch` must be at least 1, got {n_epoch}"
-        raise ValueError(message)
-    if not 0 <= start_epoch <= n_epoch:
-        message = f"`start_epoch` must be between 0 and n_epoch = {n_epoch}, got {start_epoch}"
-        raise ValueError(message)

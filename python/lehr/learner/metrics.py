@@ -31,6 +31,13 @@ class Metric:
         """The figure of the epoch so far."""
         raise NotImplementedError
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint inside an epoch keeps: numbers, tensors, and lists of them."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state that `state_dict` returned."""
+
     @property
     def name(self) -> str:
         """The column's title."""
@@ -67,6 +74,12 @@ class AverageMetric(Metric):
 
     def accumulate(self, learn: Learner) -> None:  # noqa: D102
         self.mean.add(self.function(learn.pred, *learn.yb), batch_size(learn.yb or learn.xb))
+
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        return {"total": self.mean.total, "count": self.mean.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        self.mean.total, self.mean.count = state["total"], state["count"]
 
     @property
     def value(self) -> float:  # noqa: D102

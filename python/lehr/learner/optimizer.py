@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,13 +36,16 @@ def params(model: nn.Module) -> list[Params]:
     return [list(model.parameters())]
 
 
-def norm_bias_params(model: nn.Module) -> set[nn.Parameter]:
-    """Return the parameters that weight decay should leave alone: norm layers and biases."""
+def norm_bias_params(model: nn.Module, *, bias: bool = True) -> set[nn.Parameter]:
+    """Return the parameters of norm layers, and with `bias` all biases.
+
+    Weight decay should leave these alone, and freezing those of norm layers.
+    """
     norms = (*_NORMS, nn.RMSNorm) if hasattr(nn, "RMSNorm") else _NORMS
     found = set()
     for module in model.modules():
         for name, param in module.named_parameters(recurse=False):
-            if isinstance(module, norms) or name == "bias":
+            if isinstance(module, norms) or (bias and name == "bias"):
                 found.add(param)
     return found
 
@@ -60,6 +65,10 @@ class OptimWrapper:
 
     Attributes:
         torch: The torch optimizer.
+        steps: Number of steps it has taken.
+        scaler: The gradient scaler that decides whether a step is taken, or `None`.
+        frozen_idx: Index of the first group that is trained.
+        force_train: Parameters that freezing leaves trained.
 
     Raises:
         TypeError: `params` and a built optimizer are both given, or neither.
@@ -74,6 +83,10 @@ class OptimWrapper:
         no_decay: Collection[nn.Parameter] = (),
         **kwargs: Any,
     ) -> None:
+        self.steps = 0
+        self.scaler: torch.amp.GradScaler | None = None
+        self.frozen_idx = 0
+        self.force_train: set[nn.Parameter] = set()
         if isinstance(opt, torch.optim.Optimizer):
             if params is not None or kwargs:
                 message = "`params` must be left out when `opt` is a built optimizer"
@@ -149,12 +162,16 @@ class OptimWrapper:
             TypeError: `value` is not of these forms.
             ValueError: It has another length than there are groups, or is not finite.
         """
+        decay = name in ("wd", "weight_decay")
+        if type(value) is float and isfinite(value) and not decay:
+            hypers.write(self.torch, name, value)
+            return
         values = _core.group_values(value, len(self._groups), name)
         spread: list[float | None] = [None] * len(self.torch.param_groups)
         for group, group_value in zip(self._groups, values, strict=True):
             for index in group:
                 spread[index] = group_value
-        if name in ("wd", "weight_decay"):
+        if decay:
             for index in self._no_decay:
                 spread[index] = None
         hypers.write(self.torch, name, spread)
@@ -163,6 +180,10 @@ class OptimWrapper:
         """Return a hyper-parameter's value in each group."""
         torch_groups = self.torch.param_groups
         return [hypers.read(torch_groups[group[0]], name) for group in self._groups]
+
+    def last_hyper(self, name: str) -> Any:
+        """Return a hyper-parameter's value in the last group."""
+        return hypers.read(self.torch.param_groups[self._groups[-1][0]], name)
 
     @property
     def hypers(self) -> list[dict[str, Any]]:
@@ -176,9 +197,31 @@ class OptimWrapper:
             for g in self._groups
         ]
 
-    def step(self) -> None:
-        """Take one optimizer step."""
+    def step(self) -> bool:
+        """Take one optimizer step, unless the scaler skips it; return whether it was taken."""
+        taken = self._scaled_step(self.scaler) if self.scaler else self._plain_step()
+        self.steps += taken
+        return taken
+
+    def _plain_step(self) -> bool:
         self.torch.step()
+        return True
+
+    def _scaled_step(self, scaler: torch.amp.GradScaler) -> bool:
+        """Step through a scaler, which skips a step whose gradients are not finite."""
+        taken = []
+
+        def look(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            # A fused optimizer is called all the same, and told to do nothing.
+            found = getattr(optimizer, "found_inf", None)
+            taken.append(found is None or not found.item())
+
+        hook = self.torch.register_step_post_hook(look)
+        try:
+            scaler.step(self.torch)
+        finally:
+            hook.remove()
+        return any(taken)
 
     def zero_grad(self) -> None:
         """Drop all gradients."""
@@ -193,20 +236,110 @@ class OptimWrapper:
 
         A fresh optimizer has an empty dict for each parameter. Keys inside are torch's.
         """
+        copied: dict[str, list[dict[str, Any]]] = _copy(self.live_state())
+        return copied
+
+    def live_state(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the state as `state_dict` does, but the tensors themselves, to be saved at once."""
         torch_groups = self.torch.param_groups
+        left_out = ("params", "param_names")
         return {
-            "state": [_copy(self.torch.state.get(param, {})) for param in self.all_params()],
+            "state": [self.torch.state.get(param, {}) for param in self.all_params()],
             "hypers": [
-                _copy(
-                    {
-                        k: v
-                        for k, v in torch_groups[g[0]].items()
-                        if k not in ("params", "param_names")
-                    }
-                )
+                {k: v for k, v in torch_groups[g[0]].items() if k not in left_out}
                 for g in self._groups
             ],
         }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a copy of a state that `state_dict` returned.
+
+        Raises:
+            ValueError: It is of another optimizer: other numbers of groups or parameters, other
+                hyper-parameters, or another shape of what was gathered for a parameter. Nothing
+                is changed then.
+        """
+        self.check_state_dict(state)
+        torch_groups = self.torch.param_groups
+        groups: list[dict[str, Any]] = [{}] * len(torch_groups)
+        for members, values in zip(self._groups, state["hypers"], strict=True):
+            for index in members:
+                kept = {"params"} | ({"weight_decay"} if index in self._no_decay else set())
+                groups[index] = {
+                    key: values.get(key, value) if key not in kept else value
+                    for key, value in torch_groups[index].items()
+                }
+        of_param = {
+            id(param): one for param, one in zip(self.all_params(), state["state"], strict=True)
+        }
+        kept_state = {}
+        count = 0
+        for group in groups:
+            size = len(group["params"])
+            for index, param in enumerate(group["params"], count):
+                if of_param[id(param)]:
+                    kept_state[index] = of_param[id(param)]
+            group["params"] = list(range(count, count + size))
+            count += size
+        self.torch.load_state_dict({"state": kept_state, "param_groups": groups})
+
+    def check_state_dict(self, state: Any) -> None:
+        """Raise ValueError where `load_state_dict` would, and change nothing."""
+        if not isinstance(state, dict) or not {"state", "hypers"} <= state.keys():
+            message = "the state must be a dictionary of `state` and `hypers`"
+            raise ValueError(message)
+        every = self.all_params()
+        for what, ours, theirs in (
+            ("parameter groups", len(self), len(state["hypers"])),
+            ("parameters", len(every), len(state["state"])),
+        ):
+            if ours != theirs:
+                message = f"the optimizer has {ours} {what}, its saved state {theirs}"
+                raise ValueError(message)
+        torch_groups = self.torch.param_groups
+        for index, values in enumerate(state["hypers"]):
+            known = torch_groups[self._groups[index][0]].keys() - {"params", "param_names"}
+            if known != values.keys():
+                message = (
+                    f"{type(self.torch).__name__} has the hyper-parameters {sorted(known)}, its "
+                    f"saved state {sorted(values)}"
+                )
+                raise ValueError(message)
+        for index, (param, one) in enumerate(zip(every, state["state"], strict=True)):
+            for name, value in one.items():
+                shaped = isinstance(value, torch.Tensor) and value.ndim and value.numel() > 1
+                if shaped and value.shape != param.shape:
+                    message = (
+                        f"parameter {index} has shape {tuple(param.shape)}, its saved `{name}` "
+                        f"{tuple(value.shape)}"
+                    )
+                    raise ValueError(message)
+
+    # Freezing.
+
+    def freeze_to(self, n: int) -> None:
+        """Train the groups from `n` on, and of those before it the `force_train` parameters alone.
+
+        Args:
+            n: Index of the first group to train; negative ones count from the end.
+
+        Raises:
+            ValueError: `n` is below minus the number of groups.
+        """
+        groups = len(self)
+        first = n if n >= 0 else groups + n
+        if first < 0:
+            message = f"`n` must be at least {-groups}, there are {groups} groups, got {n}"
+            raise ValueError(message)
+        if first >= groups:
+            warnings.warn(
+                f"freezing {n} groups of a model that has {groups} freezes all of it",
+                stacklevel=4,
+            )
+        self.frozen_idx = first
+        for index, params in enumerate(self.param_lists):
+            for param in params:
+                param.requires_grad_(index >= first or param in self.force_train)
 
     def __repr__(self) -> str:
         return f"OptimWrapper({type(self.torch).__name__}, {len(self)} groups)"

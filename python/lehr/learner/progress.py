@@ -33,7 +33,7 @@ class ProgressCallback(Callback):
         self._drawn = 0.0
 
     def before_fit(self) -> None:  # noqa: D102
-        from lehr.learner.learner import silent
+        from lehr.learner.loop import silent
 
         learn = self.learn
         if learn.logger is silent:
@@ -75,6 +75,7 @@ class ProgressCallback(Callback):
         if recorder is not None and learn.train_iter:
             text += f", train_loss {recorder.smooth_loss:.4f}"
         self._bar.update(self._task, description=text, total=1.0, completed=learn.pct_train)
+        self._bar.refresh()
 
     def _write(self, row: list[Any]) -> None:
         cells = [f"{x:.6f}" if isinstance(x, float) else str(x) for x in row]
@@ -109,4 +110,4 @@ def _make_bar() -> Any:
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, transient=True)
+    return Progress(*columns, transient=True, auto_refresh=False)

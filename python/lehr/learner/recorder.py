@@ -73,6 +73,7 @@ class Recorder(Callback):
         self.hps: dict[str, list[float]] = {}
         self.hps_all: dict[str, list[list[float]]] = {}
         self.log: list[Any] = []
+        self._started = time.monotonic()
         self.final_record: list[float] = []
         self._losses: list[float] = []
         self._raw: list[float] = []
@@ -143,13 +144,14 @@ class Recorder(Callback):
         if learn.loss_grad is None:
             return
         if learn.training:
-            self._waiting.append(learn.loss)
-            self.lrs.append(learn.opt.get_hyper("lr")[-1])
-            if len(self._waiting) >= _BLOCK:
+            waiting = self._waiting
+            waiting.append(learn.loss)
+            self.lrs.append(learn.opt.last_hyper("lr"))
+            if len(waiting) >= _BLOCK:
                 self._fetch()
         else:
             self._loss.add(learn.loss, batch_size(learn.yb or learn.xb))
-        if self.train_metrics if learn.training else self.valid_metrics:
+        if learn.metrics and (self.train_metrics if learn.training else self.valid_metrics):
             for metric in learn.metrics:
                 metric.accumulate(learn)
 
@@ -187,6 +189,40 @@ class Recorder(Callback):
 
     def cleanup_fit(self) -> None:  # noqa: D102
         self._fetch()
+
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        self._fetch()
+        series = {"lrs": self.lrs, "losses": self._losses, "raw": self._raw}
+        return {
+            **{name: torch.tensor(one, dtype=torch.float64) for name, one in series.items()},
+            "values": [list(row) for row in self.values],
+            "iters": list(self.iters),
+            "log": list(self.log),
+            "smoother": list(self._smoother.__reduce__()[1]),
+            "mean": [float(self._loss.total), self._loss.count],
+            "metrics": [metric.state_dict() for metric in self.learn.metrics],
+            "seconds": time.monotonic() - self._started,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        names = [metric.name for metric in self.learn.metrics]
+        if len(names) != len(state["metrics"]):
+            message = (
+                f"`metrics` must be the {len(state['metrics'])} the training began with, "
+                f"got {names}"
+            )
+            raise ValueError(message)
+        self.lrs, self._losses, self._raw = (
+            state[name].tolist() for name in ("lrs", "losses", "raw")
+        )
+        self._waiting = []
+        self.values = [list(row) for row in state["values"]]
+        self.iters, self.log = list(state["iters"]), list(state["log"])
+        self._smoother = _core.Smoother(*state["smoother"])
+        self._loss.total, self._loss.count = state["mean"]
+        for metric, one in zip(self.learn.metrics, state["metrics"], strict=True):
+            metric.load_state_dict(one)
+        self._started = time.monotonic() - state["seconds"]
 
     def plot_sched(
         self, keys: str | Sequence[str] | None = None, figsize: tuple[float, float] | None = None

@@ -9,9 +9,11 @@ import torch
 from lehr import _core
 from lehr.finder import Snapshot, SweepEngine, integer
 from lehr.learner.callback import Callback, CancelFitException, CancelValidException
+from lehr.learner.fingerprint import check_same, fingerprint
+from lehr.rng import loader_generators
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lehr.learner.learner import Learner
     from lehr.sweep import Sweep
@@ -20,16 +22,22 @@ if TYPE_CHECKING:
 class ParamScheduler(Callback):
     """Sets hyper-parameters to the value of their schedule before every training batch.
 
-    Batch k of a fit of N batches gets the value at `k / N` (rule 1). What was in force is
-    recorded batch by batch in `recorder.hps` (last group) and `recorder.hps_all` (every group).
+    Step k of a fit of N gets the value at `k / N` (rule 1). What was in force is recorded batch by
+    batch in `recorder.hps` (last group) and `recorder.hps_all` (every group).
 
     Args:
         scheds: For each hyper-parameter (`lr`, `mom`, `wd`, any key of the optimizer's groups) a
             schedule or any function of the position, returning one number or one per group; or a
             list of them, one per group.
+        unit: What a schedule counts (rule 14). "step": optimizer steps, so that a batch whose step
+            was skipped or cancelled does not count, and all batches of an accumulation have the
+            value of its first. "batch": every batch.
+        restore: Whether the hyper-parameters are after the fit what they were before it; otherwise
+            they stay as the schedule left them (row F13).
 
     Raises:
         TypeError: `scheds` is no dictionary, or holds something that cannot be called.
+        ValueError: `unit` is neither "step" nor "batch".
 
     Example:
         >>> from lehr import SchedLin
@@ -44,10 +52,15 @@ class ParamScheduler(Callback):
     order = 60
     run_valid = False
 
-    def __init__(self, scheds: Mapping[str, Any]) -> None:
+    def __init__(
+        self, scheds: Mapping[str, Any], *, unit: str = "step", restore: bool = False
+    ) -> None:
         if not hasattr(scheds, "items"):
             message = f"`scheds` must map hyper-parameters to schedules, got {scheds!r}"
             raise TypeError(message)
+        if unit not in ("step", "batch"):
+            message = f'`unit` must be "step" or "batch", got {unit!r}'
+            raise ValueError(message)
         self.scheds = dict(scheds)
         for name, sched in self.scheds.items():
             for one in sched if isinstance(sched, (list, tuple)) else [sched]:
@@ -56,15 +69,23 @@ class ParamScheduler(Callback):
                         f"`scheds[{name!r}]` must be a schedule or a list of them, got {one!r}"
                     )
                     raise TypeError(message)
-        self.hps: dict[str, list[Any]] = {}
+        self.unit = unit
+        self.restore = restore
         self.hps_all: dict[str, list[list[Any]]] = {}
+        self._before: dict[str, list[Any]] = {}
+        self._prints: dict[str, Any] | None = None
         self._recording = False
+
+    @property
+    def hps(self) -> dict[str, list[Any]]:
+        """What was in force in each batch, by name, in the last group."""
+        return {name: [row[-1] for row in rows] for name, rows in self.hps_all.items()}
 
     def before_fit(self) -> None:
         """Check the schedules against the optimizer and begin to record."""
         opt = self.learn.opt
+        self._before = {name: opt.get_hyper(name) for name in self.scheds}
         for name, sched in self.scheds.items():
-            opt.get_hyper(name)
             if isinstance(sched, (list, tuple)):
                 inner = {getattr(one, "groups", None) for one in sched}
                 groups: Any = len(sched)
@@ -78,33 +99,63 @@ class ParamScheduler(Callback):
                     f"groups of the optimizer, got {groups}"
                 )
                 raise ValueError(message)
+        self._values = {name: _evaluator(sched) for name, sched in self.scheds.items()}
         self._recording = True
-        self.hps = {name: [] for name in self.scheds}
         self.hps_all = {name: [] for name in self.scheds}
 
     def before_batch(self) -> None:
         """Set the hyper-parameters for this batch."""
-        for name, sched in self.scheds.items():
-            self._set(name, sched, self.learn.pct_train)
-
-    def _set(self, name: str, sched: Any, pos: float) -> None:
-        many = isinstance(sched, (list, tuple))
-        self.learn.opt.set_hyper(name, [one(pos) for one in sched] if many else sched(pos))
+        learn = self.learn
+        pos = learn.pct_step if self.unit == "step" else learn.pct_train
+        for name, value in self._values.items():
+            learn.opt.set_hyper(name, value(pos))
 
     def after_batch(self) -> None:
         """Record the values that were in force during this batch."""
-        for name, values in self.hps_all.items():
-            now = self.learn.opt.get_hyper(name)
-            values.append(now)
-            self.hps[name].append(now[-1])
+        opt = self.learn.opt
+        for name, rows in self.hps_all.items():
+            rows.append(opt.get_hyper(name))
 
     def cleanup_fit(self) -> None:
         """Hand what was recorded to the recorder, also after an interruption."""
-        recorder = self.learn.__dict__.get("recorder")
+        learn = self.learn
+        recorder = learn.__dict__.get("recorder")
         if recorder is not None and self._recording:
             recorder.hps |= self.hps
             recorder.hps_all |= self.hps_all
+        if self.restore and self._recording:
+            for name, values in self._before.items():
+                learn.opt.set_hyper(name, values)
         self._recording = False
+
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        if self._prints is None:
+            self._prints = {name: fingerprint(sched) for name, sched in self.scheds.items()}
+        return {
+            "scheds": self._prints,
+            "unit": self.unit,
+            "before": self._before,
+            "hps_all": {
+                name: torch.tensor(rows, dtype=torch.float64) for name, rows in self.hps_all.items()
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        mine = {name: fingerprint(sched) for name, sched in self.scheds.items()}
+        if mine.keys() != state["scheds"].keys():
+            message = (
+                f"`scheds` must schedule {sorted(state['scheds'])} as before the resume, "
+                f"got {sorted(mine)}"
+            )
+            raise ValueError(message)
+        if self.unit != state["unit"]:
+            message = f"`unit` must be {state['unit']!r} as before the resume, got {self.unit!r}"
+            raise ValueError(message)
+        steps = self.learn.n_epoch * self.learn.n_iter or None
+        for name, print_ in mine.items():
+            check_same(name, state["scheds"][name], print_, steps)
+        self._before = state["before"]
+        self.hps_all = {name: rows.tolist() for name, rows in state["hps_all"].items()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.scheds!r})"
@@ -167,7 +218,7 @@ class LRFinder(ParamScheduler):
         ]
         self.scheds = {"lr": _core.sweep_lr(*rates)}
         self._engine = SweepEngine(
-            lambda: Snapshot(learn.model, opt.torch, _generators(learn.dls.train)),
+            lambda: Snapshot(learn.model, opt.torch, loader_generators(learn.dls.train)),
             lambda value: opt.set_hyper("lr", value),
             *rates,
             self.num_it,
@@ -220,18 +271,8 @@ class LRFinder(ParamScheduler):
             recorder.sweep = self._finished.sweep
 
 
-def _generators(loader: Any) -> list[torch.Generator]:
-    """Return the generators a loader draws from: its own, and those of its samplers."""
-    found: dict[int, torch.Generator] = {}
-    waiting, seen = [loader], set()
-    while waiting:
-        holder = waiting.pop()
-        if holder is None or id(holder) in seen:
-            continue
-        seen.add(id(holder))
-        generator = getattr(holder, "generator", None)
-        if isinstance(generator, torch.Generator):
-            found[id(generator)] = generator
-        names = ("sampler", "batch_sampler", "dataset", "loader")
-        waiting += [getattr(holder, name, None) for name in names]
-    return list(found.values())
+def _evaluator(sched: Any) -> Callable[[float], Any]:
+    """Return what gives the value at a position: one number, or one per group."""
+    if isinstance(sched, (list, tuple)):
+        return lambda pos: [one(pos) for one in sched]
+    return sched.at if isinstance(sched, _core.Schedule) else sched  # type: ignore[no-any-return]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lehr.learner.callback import Callback
 
 
@@ -32,8 +34,9 @@ class TrainEvalCallback(Callback):
         self.learn.training = True
 
     def after_batch(self) -> None:  # noqa: D102
-        self.learn.train_iter += 1
-        self._place(self.learn.iter + 1)
+        learn = self.learn
+        learn.train_iter += 1
+        self._place(learn.iter + 1)
 
     def before_validate(self) -> None:  # noqa: D102
         self.learn.model.eval()
@@ -43,5 +46,12 @@ class TrainEvalCallback(Callback):
         """Set the position after so many batches of this epoch."""
         learn = self.learn
         n = learn.n_iter
-        step = learn.epoch * n + (min(n, batches))
-        learn.pct_train = step / (learn.n_epoch * n) if n else 0.0
+        if n:
+            learn.pct_train = (learn.epoch * n + min(n, batches)) / (learn.n_epoch * n)
+
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        return {"train_iter": self.learn.train_iter, "batches": self.learn.iter + 1}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        self.learn.train_iter = state["train_iter"]
+        self._place(state["batches"])

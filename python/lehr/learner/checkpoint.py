@@ -1,0 +1,450 @@
+"""Files of models and of trainings, and going on with a training that was cut (rule 24)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from lehr.finder import integer
+from lehr.learner.callback import Callback
+from lehr.rng import RandomState, loader_generators
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lehr.learner.learner import Learner
+    from lehr.learner.loop import Loop
+
+_MAGIC, _VERSION = "lehr checkpoint", 1
+_METHODS = ("fit", "fit_one_cycle", "fit_flat_cos", "fit_sgdr", "fine_tune")
+_NAME = re.compile(r"checkpoint-(\d+)\.pt")
+_KEYS = frozenset({
+    "lehr", "version", "method", "arguments", "phase", "epoch", "batches", "held", "lost",
+    "model", "buffers", "loss_func", "grads", "requires_grad", "opt", "frozen", "callbacks",
+    "random", "epoch_random", "loader",
+})  # fmt: skip
+
+
+def write(path: Path, state: Any) -> None:
+    """Save a state to a file, which is there whole or, when that fails, as it was before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder written to disk, where the system can do that."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read(path: Path, device: Any = "cpu") -> Any:
+    """Load a file without running code from it.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It holds more than tensors and plain values, or is damaged.
+    """
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        message = f"{path} is damaged, or no file of tensors and plain values: {reason}"
+        raise ValueError(message) from error
+
+
+def check_model(model: torch.nn.Module, state: Any, path: Path, *, strict: bool = True) -> None:
+    """Raise ValueError where a state does not fit a model: torch would change half of it."""
+    if not hasattr(state, "items"):
+        message = f"{path} holds no model: expected a state_dict, got {type(state).__name__}"
+        raise ValueError(message)
+    ours = model.state_dict()
+    missing, unknown = sorted(ours.keys() - state.keys()), sorted(state.keys() - ours.keys())
+    if strict and (missing or unknown):
+        message = f"{path} is of another model: it lacks {missing[:5]} and has {unknown[:5]}"
+        raise ValueError(message)
+    for name in ours.keys() & state.keys():
+        shapes = [getattr(one, "shape", None) for one in (ours[name], state[name])]
+        if shapes[0] != shapes[1]:
+            message = f"{path} is of another model: `{name}` has shape {shapes[1]}, not {shapes[0]}"
+            raise ValueError(message)
+
+
+class Cut:
+    """A place in a training, and its state there.
+
+    Args:
+        state: What a checkpoint holds.
+
+    Attributes:
+        phase: Which of the fits of its method was running.
+        epoch: The epoch that goes on, or begins.
+        batches: Batches of this epoch that were trained on, `None` where it has not begun.
+    """
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self._state = state
+        self.phase: int = state["phase"]
+        self.epoch: int = state["epoch"]
+        self.batches: int | None = state["batches"]
+
+    def begin(self, learn: Loop) -> tuple[int, Cut | None]:
+        """Take up a state between two epochs; return the epoch, and the cut if it is inside it."""
+        if self.batches is not None:
+            return self.epoch, self
+        if self._state["loader"] is not None:
+            learn.dls.train.load_state_dict(self._state["loader"])
+        self._apply(learn)
+        return self.epoch, None
+
+    def enter(self, learn: Loop) -> tuple[int, Iterator[Any]]:
+        """Take up a state inside an epoch; return the batches done, and those that are left."""
+        loader, done = learn.dl, self.batches or 0
+        random = RandomState.from_state_dict(self._state["epoch_random"])
+        random.restore(_generators(learn))
+        for callback in learn.cbs:
+            if isinstance(callback, CheckpointCallback):
+                # The next checkpoint of this epoch begins with the epoch's true beginning.
+                callback.epoch_random = random
+        if self._state["loader"] is not None:
+            loader.load_state_dict(self._state["loader"])
+            iterator = iter(loader)
+        else:
+            iterator = iter(loader)
+            _skip(iterator, done)
+        self._apply(learn)
+        return done, iterator
+
+    def _apply(self, learn: Loop) -> None:
+        state = self._state
+        # These may refuse, and come first.
+        for callback, one in _pair(learn.cbs, state["callbacks"]):
+            callback.load_state_dict(one)
+        learn.held, learn.lost = state["held"], state["lost"]
+        learn.model.load_state_dict(state["model"])
+        buffers = dict(learn.model.named_buffers())
+        with torch.no_grad():
+            for name, value in state["buffers"].items():
+                buffers[name].copy_(value)
+        if isinstance(learn.loss_func, torch.nn.Module):
+            learn.loss_func.load_state_dict(state["loss_func"])
+        learn.opt.load_state_dict(state["opt"])
+        learn.opt.frozen_idx = state["frozen"]
+        grads = state["grads"] or [None] * len(state["requires_grad"])
+        for param, wants, grad in zip(
+            learn.opt.all_params(), state["requires_grad"], grads, strict=True
+        ):
+            param.requires_grad_(wants)
+            param.grad = None if grad is None else grad.to(param.device)
+        RandomState.from_state_dict(state["random"]).restore(_generators(learn))
+
+
+def _generators(learn: Loop) -> list[torch.Generator]:
+    return loader_generators(*learn.dls.loaders)
+
+
+def _skip(iterator: Iterator[Any], count: int) -> None:
+    """Pass over batches; a torch loader without workers need not load them for that."""
+    index = getattr(iterator, "_next_index", None)
+    alone = getattr(iterator, "_num_workers", None) == 0
+    for done in range(count):
+        try:
+            if alone and index is not None:
+                index()
+            else:
+                next(iterator)
+        except StopIteration:
+            message = (
+                f"the checkpoint was made after {count} batches of an epoch, and the training "
+                f"loader has {done}"
+            )
+            raise ValueError(message) from None
+
+
+def _pair(
+    callbacks: Sequence[Callback], states: Sequence[tuple[str, Any]]
+) -> list[tuple[Callback, Any]]:
+    """Find the callback of each saved state: the same name, the same turn among that name's."""
+    left = list(callbacks)
+    pairs = []
+    for name, state in states:
+        found = next((callback for callback in left if callback.name == name), None)
+        if found is None:
+            message = (
+                f"the checkpoint has the state of a callback `{name}`, which the learner has not: "
+                "give the callbacks of the fit as `cbs`"
+            )
+            raise ValueError(message)
+        left.remove(found)
+        pairs.append((found, state))
+    return pairs
+
+
+def _gather(
+    learn: Learner, batches: int | None, epoch_random: RandomState | None
+) -> dict[str, Any]:
+    """Gather all that a training needs to go on from here."""
+    method, arguments = learn._call  # type: ignore[misc]  # noqa: SLF001 (checked before the fit)
+    model = learn.model.state_dict()
+    every = learn.opt.all_params()
+    held = any(param.grad is not None for param in every)
+    loss_func = learn.loss_func
+    loader = learn.dls.train
+    return {
+        "lehr": _MAGIC,
+        "version": _VERSION,
+        "method": method,
+        "arguments": {name: _plain(name, value) for name, value in arguments.items()},
+        "phase": learn._phase,  # noqa: SLF001
+        "epoch": learn.epoch + (batches is None),
+        "batches": batches,
+        "held": learn.held,
+        "lost": learn.lost,
+        "model": model,
+        "buffers": {n: value for n, value in learn.model.named_buffers() if n not in model},
+        "loss_func": loss_func.state_dict() if isinstance(loss_func, torch.nn.Module) else None,
+        "grads": [param.grad for param in every] if held else None,
+        "requires_grad": [param.requires_grad for param in every],
+        "opt": learn.opt.live_state(),
+        "frozen": learn.opt.frozen_idx,
+        "callbacks": [
+            (callback.name, state) for callback in learn.cbs if (state := callback.state_dict())
+        ],
+        "random": RandomState(_generators(learn)).state_dict(),
+        "epoch_random": None if epoch_random is None else epoch_random.state_dict(),
+        "loader": loader.state_dict() if _keeps_state(loader) else None,
+    }
+
+
+def _keeps_state(loader: Any) -> bool:
+    return hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
+
+
+def _check_loader(loader: Any) -> None:
+    """Refuse a loader whose place in its batches could not be found again."""
+    if isinstance(loader, DataLoader):
+        fits = not isinstance(loader.dataset, IterableDataset)
+    else:
+        fits = isinstance(loader, Sequence)
+    if not (fits or _keeps_state(loader)):
+        message = (
+            f"a training on {type(loader).__name__} cannot be resumed: the training loader must be "
+            "a DataLoader of a map-style dataset, a list of batches, or have `state_dict` and "
+            "`load_state_dict`"
+        )
+        raise ValueError(message)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return an argument of a fit method as numbers, texts, lists and dictionaries."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, slice):
+        return {"slice": [_plain(name, value.start), _plain(name, value.stop)]}
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (list, tuple, range)):
+        return [_plain(name, item) for item in value]
+    message = f"a checkpoint cannot keep `{name}` = {value!r}: expected numbers or a slice"
+    raise TypeError(message)
+
+
+def open_cut(learn: Learner, path: str | Path, cbs: list[Any]) -> tuple[str, dict[str, Any], Cut]:
+    """Read a checkpoint; return the method to call, with what, and where it goes on.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is damaged, or of another training.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = _checkpoints(path)
+        if not found:
+            message = f"there is no checkpoint in {path}"
+            raise FileNotFoundError(message)
+        path = found[-1]
+    state = read(path)
+    if not isinstance(state, dict) or state.get("lehr") != _MAGIC:
+        message = f"{path} is no checkpoint of a training; `load` reads what `save` wrote"
+        raise ValueError(message)
+    if state.get("version") != _VERSION:
+        message = f"{path} is a checkpoint of version {state.get('version')}, expected {_VERSION}"
+        raise ValueError(message)
+    if state.keys() != _KEYS or state["method"] not in _METHODS:
+        message = f"{path} is damaged: it holds {sorted(map(str, state))}"
+        raise ValueError(message)
+    check_model(learn.model, state["model"], path)
+    if learn.opt is None:
+        learn.create_opt()
+    try:
+        learn.opt.check_state_dict(state["opt"])
+    except ValueError as error:
+        message = f"{path} is of another training: {error}"
+        raise ValueError(message) from error
+    given = [cb() if isinstance(cb, type) else cb for cb in cbs]
+    # The fit brings its own scheduler.
+    own = [("param_scheduler", None)] if state["method"] != "fit" else []
+    names = [(name, None) for name, _ in state["callbacks"]]
+    for one in own:
+        if one in names:
+            names.remove(one)
+    _pair([*learn.cbs, *given], names)
+    _check_loader(learn.dls.train)
+    if len(_generators(learn)) != len(state["random"]["own"]):
+        message = (
+            f"{path} is of another training: its loaders drew from "
+            f"{len(state['random']['own'])} generators of their own, these draw from "
+            f"{len(_generators(learn))}"
+        )
+        raise ValueError(message)
+    arguments = {
+        name: slice(*value["slice"]) if isinstance(value, dict) else value
+        for name, value in state["arguments"].items()
+    }
+    return state["method"], arguments, Cut(state)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, oldest first."""
+    return sorted(path for path in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(path.name))
+
+
+class CheckpointCallback(Callback):
+    """Saves the state of training, so that `Learner.resume` can go on with it after a crash.
+
+    Everything is in one file: model, optimizer, place in the schedule and in the batches, recorder,
+    trackers, random generators, what is frozen, gradients that wait for a step. A file is written
+    aside, synced and renamed, so a crash leaves the one before.
+
+    Args:
+        every_steps: Save after so many training batches of the fit, counted from its first epoch.
+        every_epochs: Save after so many epochs. Without either: after every epoch.
+        keep: Number of newest checkpoints to keep, at least 1; `None` for all.
+        folder: Where they go: a path, within `path / model_dir` unless absolute.
+        overwrite: Whether to begin a new training where checkpoints of another one are, which are
+            then deleted. Otherwise that is an error, before training: resume it, or choose another
+            folder.
+
+    Raises:
+        TypeError: A number is no integer.
+        ValueError: It is below 1; or, when a fit begins, the training loader's place could not be
+            found again, or checkpoints of another training are in the folder.
+
+    Example:
+        >>> import tempfile
+        >>> from lehr.testing import synth_learner
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     learn = synth_learner(path=folder)
+        ...     with learn.no_logging():
+        ...         learn.fit(3, cbs=CheckpointCallback(every_steps=10, keep=2))
+        ...     [path.name for path in sorted((learn.path / "models" / "checkpoints").iterdir())]
+        ['checkpoint-00000002.pt', 'checkpoint-00000003.pt']
+    """
+
+    order = float("inf")
+    in_sweep = False
+    run_valid = False
+
+    def __init__(
+        self,
+        every_steps: int | None = None,
+        every_epochs: int | None = None,
+        keep: int | None = 2,
+        folder: str | Path = "checkpoints",
+        overwrite: bool = False,
+    ) -> None:
+        for name, value in (
+            ("every_steps", every_steps),
+            ("every_epochs", every_epochs),
+            ("keep", keep),
+        ):
+            if value is not None and integer(value, name) < 1:
+                message = f"`{name}` must be at least 1 or None, got {value}"
+                raise ValueError(message)
+        self.every_steps = every_steps
+        self.every_epochs = 1 if every_steps is None and every_epochs is None else every_epochs
+        self.keep = keep
+        self.folder = Path(folder)
+        self.overwrite = overwrite
+        self._written: int | None = None
+        self.epoch_random: RandomState | None = None
+
+    def _place(self) -> Path:
+        return self.learn.path / self.learn.model_dir / self.folder
+
+    def before_fit(self) -> None:  # noqa: D102
+        learn, place = self.learn, self._place()
+        self._active = "lr_finder" not in learn.__dict__ and learn._call is not None  # noqa: SLF001
+        if not self._active:
+            return
+        _check_loader(learn.dls.train)
+        for name, value in learn._call[1].items():  # type: ignore[index]  # noqa: SLF001
+            _plain(name, value)
+        for leftover in place.glob(".checkpoint-*.tmp"):
+            leftover.unlink(missing_ok=True)
+        found = _checkpoints(place)
+        resumed = learn._resuming  # noqa: SLF001
+        if found and self._written is None and not resumed:
+            if not self.overwrite:
+                message = (
+                    f"{place} holds checkpoints of another training: go on with it by "
+                    "`learn.resume`, give another `folder`, or pass `overwrite=True` to delete them"
+                )
+                raise ValueError(message)
+            for path in found:
+                path.unlink()
+            found = []
+        if self._written is None:
+            self._written = int(found[-1].stem.rpartition("-")[2]) if found else 0
+
+    def before_train(self) -> None:  # noqa: D102
+        if self.every_steps is not None:
+            self.epoch_random = RandomState(_generators(self.learn))
+
+    def after_batch(self) -> None:  # noqa: D102
+        learn = self.learn
+        if self.every_steps is not None:
+            done = learn.epoch * learn.n_iter + learn.iter + 1
+            if done % self.every_steps == 0:
+                self._save(learn.iter + 1)
+
+    def after_epoch(self) -> None:  # noqa: D102
+        if self.every_epochs is not None and (self.learn.epoch + 1) % self.every_epochs == 0:
+            self._save(None)
+
+    def _save(self, batches: int | None) -> None:
+        if not self._active:
+            return
+        self._written = (self._written or 0) + 1
+        state = _gather(self.learn, batches, self.epoch_random)
+        write(self._place() / f"checkpoint-{self._written:08d}.pt", state)
+        if self.keep is not None:
+            for path in _checkpoints(self._place())[: -self.keep]:
+                path.unlink()
+
+    def __repr__(self) -> str:
+        every = f"every_steps={self.every_steps}, every_epochs={self.every_epochs}"
+        return f"CheckpointCallback({every}, keep={self.keep}, folder={str(self.folder)!r})"

@@ -1,0 +1,451 @@
+"""The training loop and the events it sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+
+from lehr.learner.callback import (
+    BATCH_EVENTS,
+    EVENTS,
+    Callback,
+    CancelBackwardException,
+    CancelBatchException,
+    CancelEpochException,
+    CancelException,
+    CancelFitException,
+    CancelStepException,
+    CancelTrainException,
+    CancelValidException,
+)
+from lehr.learner.data import split_batch, to_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+    from lehr.learner.checkpoint import Cut
+    from lehr.learner.data import DataLoaders
+    from lehr.learner.metrics import Metric
+    from lehr.learner.optimizer import OptimWrapper
+
+    Handlers = dict[str, list[tuple[Callback, Callable[[], None]]]]
+
+
+class Loop:
+    """Trains a model batch by batch and tells callbacks what happens.
+
+    The part of a `Learner` that needs no settings; see there for the attributes.
+    """
+
+    dls: DataLoaders
+    model: nn.Module
+    loss_func: Callable[..., Any] | None
+    opt: OptimWrapper
+    metrics: list[Metric]
+
+    def __init__(self) -> None:
+        self.logger: Callable[[list[Any]], None] = print
+        self.training = False
+        self.n_epoch = 1
+        self.epoch = self.iter = self.n_iter = self.train_iter = self.start_epoch = 0
+        self.pct_train = 0.0
+        self.loss: Any = 0.0
+        self.loss_grad: Any = None
+        self.pred: Any = None
+        self.xb: tuple[Any, ...] = ()
+        self.yb: tuple[Any, ...] = ()
+        self.cbs: list[Callback] = []
+        # Batches whose gradients wait for a step, and batches that no step has used.
+        self.held = self.lost = 0
+        self.steps: int | None = None
+        self._cut: Cut | None = None
+        self._resolve()
+
+    # The loop, top to bottom.
+
+    def _fit(self, n_epoch: int, start_epoch: int = 0) -> None:
+        self.n_epoch, self.start_epoch = n_epoch, start_epoch
+        self.held = self.lost = 0
+        # `order`, `run_train` and `run_valid` may have been set since a callback was added.
+        self._resolve()
+        cut, self._cut = self._cut, None
+        try:
+            try:
+                self("before_fit")
+                if cut is not None:
+                    start_epoch, cut = cut.begin(self)
+                for epoch in range(start_epoch, n_epoch):
+                    self.epoch = epoch
+                    self._one_epoch(cut)
+                    cut = None
+            except CancelFitException:
+                self("after_cancel_fit")
+            self("after_fit")
+        finally:
+            self._cleanup()
+
+    def _one_epoch(self, cut: Cut | None = None) -> None:
+        try:
+            self("before_epoch")
+            self._train(cut)
+            if self.dls.valid is not None:
+                self._validate(self.dls.valid)
+        except CancelEpochException:
+            self("after_cancel_epoch")
+        self("after_epoch")
+
+    def _train(self, cut: Cut | None = None) -> None:
+        self._use(self.dls.train, training=True)
+        try:
+            self("before_train")
+            done, batches = (0, iter(self.dl)) if cut is None else cut.enter(self)
+            if self.steps is not None:
+                batches = islice(batches, self.steps - done)
+            self._all_batches(enumerate(batches, done))
+        except CancelTrainException:
+            self("after_cancel_train")
+        self("after_train")
+
+    def _validate(self, loader: Any) -> None:
+        self._use(loader, training=False)
+        try:
+            self("before_validate")
+            with torch.no_grad():
+                self._all_batches(enumerate(self.dl))
+        except CancelValidException:
+            self("after_cancel_validate")
+        self("after_validate")
+
+    def _all_batches(self, batches: Iterable[tuple[int, Any]]) -> None:
+        for self.iter, batch in batches:
+            self._one_batch(batch)
+
+    def _one_batch(self, batch: Any) -> None:
+        self.batch = to_device(batch, self.dls.device)
+        self.xb, self.yb = split_batch(self.batch, has_loss=self.loss_func is not None)
+        self.loss_grad = None
+        training, held = self.training, self.held
+        steps = self.opt.steps if training else 0
+        try:
+            self("before_batch")
+            self.pred = self._forward()
+            self("after_pred")
+            self.loss_grad = self._loss()
+            if self.loss_grad is not None:
+                self.loss = _one_number(self.loss_grad)
+            self("after_loss")
+            if training and self.loss_grad is not None:
+                self._backward()
+                self.held += 1
+                self._step()
+                if self.opt.steps == steps:
+                    # The gradients are dropped unused.
+                    self.lost += self.held
+                self.held = 0
+                self.opt.zero_grad()
+        except CancelBatchException:
+            if training and self.held == held:
+                self.lost += 1
+            elif training and self.opt.steps != steps:
+                self.held = 0
+            self("after_cancel_batch")
+        self("after_batch")
+
+    def _backward(self) -> None:
+        try:
+            self("before_backward")
+            self.loss_grad.backward()
+        except CancelBackwardException:
+            self("after_cancel_backward")
+        self("after_backward")
+
+    def _step(self) -> None:
+        try:
+            self("before_step")
+            if not self.opt.step():
+                raise CancelStepException
+        except CancelStepException:
+            self("after_cancel_step")
+        self("after_step")
+
+    def _forward(self) -> Any:
+        if len(self.xb) == 1 and isinstance(self.xb[0], Mapping):
+            return self.model(**self.xb[0])
+        return self.model(*self.xb)
+
+    def _loss(self) -> Any:
+        if self.loss_func is not None:
+            if self.yb:
+                return self.loss_func(self.pred, *self.yb)
+            if self.training:
+                message = "a training batch must hold a target for `loss_func`, got inputs alone"
+                raise ValueError(message)
+            return None
+        loss = self.pred.get("loss") if isinstance(self.pred, Mapping) else None
+        loss = getattr(self.pred, "loss", None) if loss is None else loss
+        if loss is None:
+            message = (
+                "without `loss_func` the model's output must carry its loss as `.loss` or "
+                f'["loss"], got {type(self.pred).__name__}'
+            )
+            raise TypeError(message)
+        return loss
+
+    @property
+    def pct_step(self) -> float:
+        """Share of the fit that is done, counted in batches whose gradients a step has used.
+
+        The position of its schedules (rule 14). Batches that wait for the step of an
+        accumulation have the position of the first of them; a batch whose step was skipped or
+        cancelled does not count (row F15).
+        """
+        if not (self.held or self.lost):
+            return self.pct_train
+        n = self.n_iter
+        done = self.epoch * n + min(self.iter, n) - self.held - self.lost
+        return max(done, 0) / (self.n_epoch * n)
+
+    def _use(self, loader: Any, *, training: bool) -> None:
+        self.dl = loader
+        self.n_iter = (
+            planned_batches(loader, self.steps) if training else loader_length(loader) or 0
+        )
+        self.training = training
+        self._use_table()
+
+    def _use_table(self) -> None:
+        self._table = self._tables[self.training]
+
+    # Events: callbacks are resolved into one list per event in advance.
+
+    def __call__(self, event: str) -> None:
+        """Send an event to the callbacks that act on it, lowest `order` first."""
+        for callback, handler in self._table[event]:
+            if callback.run:
+                try:
+                    handler()
+                except CancelException:
+                    raise
+                except Exception as error:
+                    error.add_note(f"raised by `{callback.name}` in the event `{event}`")
+                    raise
+        if event == "after_fit":
+            for callback in self.cbs:
+                callback.run = True
+
+    def _cleanup(self) -> None:
+        """Send `cleanup_fit` to every callback that acts on it, whatever another one raises."""
+        errors = []
+        for _, handler in self._table["cleanup_fit"]:
+            try:
+                handler()
+            except BaseException as error:  # noqa: BLE001 (raised below, after the rest)
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _resolve(self) -> None:
+        """Gather the handlers of every event, for training and for validation."""
+        handlers: Handlers = {event: [] for event in EVENTS}
+        for callback in sorted(self.cbs, key=lambda callback: callback.order):
+            for event, handler in callback.handlers():
+                handlers[event].append((callback, handler))
+        self._tables = {
+            training: {
+                event: [
+                    (callback, handler)
+                    for callback, handler in found
+                    if event not in BATCH_EVENTS
+                    or (callback.run_train if training else callback.run_valid)
+                ]
+                for event, found in handlers.items()
+            }
+            for training in (True, False)
+        }
+        self._use_table()
+
+    def show_training_loop(self) -> None:
+        """Print the events of a fit in order, each with the callbacks that act on it.
+
+        Example:
+            >>> from lehr.testing import synth_learner
+            >>> synth_learner().show_training_loop()  # doctest: +ELLIPSIS
+            Start Fit
+              - before_fit      : [TrainEvalCallback, Recorder, ProgressCallback]
+              Start Epoch Loop
+            ...
+        """
+        self._resolve()
+        depth, training = 0, True
+        for line in _OUTLINE:
+            if line.startswith("End"):
+                depth -= 1
+            if line in ("Start Valid", "End Valid"):
+                training = line == "End Valid"
+            if line in EVENTS:
+                table = self._tables[training]
+                names = ", ".join(type(callback).__name__ for callback, _ in table[line])
+                print(f"{'  ' * depth}- {line:<15} : [{names}]")  # noqa: T201
+            else:
+                print("  " * depth + line)  # noqa: T201
+            if line.startswith("Start"):
+                depth += 1
+
+    # Callbacks.
+
+    def add_cbs(self, cbs: Any) -> Self:
+        """Add a callback, or several: instances or classes."""
+        for callback in as_list(cbs):
+            self.add_cb(callback)
+        return self
+
+    def add_cb(self, cb: Any) -> Self:
+        """Add a callback, an instance or a class; the learner gets an attribute of its name."""
+        callback = cb() if isinstance(cb, type) else cb
+        if not isinstance(callback, Callback):
+            message = f"`cbs` must hold callbacks, got {cb!r}"
+            raise TypeError(message)
+        name = callback.name
+        taken = name in self.__dict__ and not isinstance(self.__dict__[name], Callback)
+        if taken or hasattr(type(self), name):
+            message = (
+                f"a callback named `{callback.name}` would hide the learner's `{callback.name}`: "
+                f"give {type(callback).__name__} another name"
+            )
+            raise ValueError(message)
+        if any(callback is present for present in self.cbs):
+            message = f"`cbs` must hold each callback once, {callback!r} is there already"
+            raise ValueError(message)
+        callback.learn = self  # type: ignore[assignment]  # a Loop is only ever a Learner
+        self.cbs = [*self.cbs, callback]
+        setattr(self, callback.name, callback)
+        self._resolve()
+        return self
+
+    def remove_cbs(self, cbs: Any) -> Self:
+        """Remove a callback, or several: instances, or classes for all of their instances."""
+        for callback in as_list(cbs):
+            self.remove_cb(callback)
+        return self
+
+    def remove_cb(self, cb: Any) -> Self:
+        """Remove a callback; an older one of the same name is the learner's attribute again."""
+        if isinstance(cb, type):
+            return self.remove_cbs([callback for callback in self.cbs if isinstance(callback, cb)])
+        if any(callback is cb for callback in self.cbs):
+            self.cbs = [callback for callback in self.cbs if callback is not cb]
+            cb.learn = None
+            self.__dict__.pop(cb.name, None)
+            for callback in self.cbs:
+                if callback.name == cb.name:
+                    setattr(self, callback.name, callback)
+            self._resolve()
+        return self
+
+    @contextmanager
+    def added_cbs(self, cbs: Any) -> Iterator[None]:
+        """Add callbacks for the body of a `with`."""
+        instances = [cb() if isinstance(cb, type) else cb for cb in as_list(cbs)]
+        added = [cb for cb in instances if not any(cb is present for present in self.cbs)]
+        try:
+            self.add_cbs(added)
+            yield
+        finally:
+            self.remove_cbs(added)
+
+    @contextmanager
+    def removed_cbs(self, cbs: Any) -> Iterator[None]:
+        """Remove callbacks for the body of a `with`."""
+        chosen = as_list(cbs)
+        before = list(self.cbs)
+        self.remove_cbs(chosen)
+        removed = [callback for callback in before if callback not in self.cbs]
+        try:
+            yield
+        finally:
+            self.add_cbs(removed)
+            # Where they were, so that callbacks of one order keep their turn.
+            turn = {id(callback): index for index, callback in enumerate(before)}
+            self.cbs = sorted(self.cbs, key=lambda callback: turn.get(id(callback), len(turn)))
+            self._resolve()
+
+    @contextmanager
+    def no_logging(self) -> Iterator[None]:
+        """Print nothing in the body of a `with`."""
+        logger, self.logger = self.logger, silent
+        try:
+            yield
+        finally:
+            self.logger = logger
+
+
+# What `show_training_loop` prints: events, and where their loops begin and end.
+_OUTLINE = (
+    "Start Fit", "before_fit",
+    "Start Epoch Loop", "before_epoch",
+    "Start Train", "before_train",
+    "Start Batch Loop", "before_batch", "after_pred", "after_loss", "before_backward",
+    "after_backward", "before_step", "after_step", "after_cancel_batch", "after_batch",
+    "End Batch Loop",
+    "after_cancel_train", "after_train", "End Train",
+    "Start Valid", "before_validate",
+    "Start Batch Loop", "before_batch", "after_pred", "after_loss", "after_cancel_batch",
+    "after_batch", "End Batch Loop",
+    "after_cancel_validate", "after_validate", "End Valid",
+    "after_cancel_epoch", "after_epoch", "End Epoch Loop",
+    "after_cancel_fit", "after_fit", "cleanup_fit", "End Fit",
+)  # fmt: skip
+
+
+def _one_number(loss: Any) -> torch.Tensor:
+    """Return a loss without its graph."""
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        shown = f"shape {tuple(loss.shape)}" if hasattr(loss, "shape") else repr(loss)
+        message = f"the loss must be a tensor of one number, got {shown}"
+        raise TypeError(message)
+    return loss.detach()
+
+
+def silent(_row: list[Any]) -> None:
+    """Log nothing."""
+
+
+def as_list(items: Any) -> list[Any]:
+    """Return one item or several as a list; `None` as an empty one."""
+    if items is None:
+        return []
+    return list(items) if isinstance(items, Iterable) and not isinstance(items, type) else [items]
+
+
+def loader_length(loader: Any) -> int | None:
+    """Return the length of a loader, `None` where it has none."""
+    try:
+        return len(loader)
+    except TypeError:
+        return None
+
+
+def planned_batches(loader: Any, steps: int | None) -> int:
+    """Return the number of training batches an epoch is planned to have.
+
+    Raises:
+        TypeError: The loader has no length, and `steps` does not give one.
+        ValueError: There would be none.
+    """
+    n = loader_length(loader) if steps is None else steps
+    if n is None:
+        message = (
+            f"the training loader has no length, got {type(loader).__name__}: "
+            "give the number of batches in an epoch as `steps=`"
+        )
+        raise TypeError(message)
+    if n == 0:
+        message = "the training loader must hold at least one batch, got none"
+        raise ValueError(message)
+    return n
