@@ -16,11 +16,21 @@ def rates(answer):
 
 
 def test_L1_an_interrupted_sweep_puts_weights_and_rate_back(reference):
-    judge("L1", lambda a: a == {"interrupted": True, "weights_back": True, "lr": 1e-2}, reference)
+    def holds(a):
+        back = {"weights_back": True, "lr": 1e-2}
+        return a == {
+            "interrupt": {"ended": True, **back},
+            "error": {"ended": "ZeroDivisionError", **back},
+        }
+
+    judge("L1", holds, reference)
 
 
 def test_L2_an_interrupted_sweep_switches_no_tracker_off(reference):
-    judge("L2", lambda a: a == {"interrupted": True, "epochs": 2}, reference)
+    def holds(a):
+        return a["interrupted"] and a["epochs"] == 2 and close(a["lr"], [1e-3]) and a["saved"]
+
+    judge("L2", holds, reference)
 
 
 def test_L3_every_sweep_of_a_noisy_loss_gives_suggestions(reference):

@@ -186,7 +186,9 @@ def test_F17_without_a_validation_loader_there_is_no_validation(reference):
 
 def test_F18_an_interrupted_fit_cleans_up_and_keeps_its_record(reference):
     def holds(a):
-        return a["interrupted"] and a["logger_back"] and a["recorded"].get("value") in (4, 5)
+        return [one["ended"] for one in a.values()] == [True, "ZeroDivisionError"] and all(
+            one["logger_back"] and one["recorded"].get("value") in (4, 5) for one in a.values()
+        )
 
     judge("F18", holds, reference)
 

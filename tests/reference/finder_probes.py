@@ -41,25 +41,46 @@ def rules(api):
 
 
 def l1(api):
-    """Weights and rate after an interrupted sweep."""
-    learn = learner(api, lr=1e-2, cbs=interrupts(api, 60))
-    learn.create_opt()
-    before = parameters(learn)
-    stopped = interrupted(lambda: learn.lr_find(show_plot=False))
-    return {
-        "interrupted": stopped,
-        "weights_back": same(parameters(learn), before),
-        "lr": hypers(learn, "lr")[0],
-    }
+    """Weights and rate after a sweep that was interrupted, or that an error ended."""
+
+    def fails(learn):
+        if learn.train_iter == 60:
+            message = "a bug"
+            raise ZeroDivisionError(message)
+
+    found = {}
+    for how, callback in (
+        ("interrupt", interrupts(api, 60)),
+        ("error", acts(api, "after_step", fails)),
+    ):
+        learn = learner(api, lr=1e-2, cbs=callback)
+        learn.create_opt()
+        before = parameters(learn)
+        ended = outcome(lambda: interrupted(lambda: learn.lr_find(show_plot=False)))
+        found[how] = {
+            "ended": ended.get("raises", ended.get("value")),
+            "weights_back": same(parameters(learn), before),
+            "lr": hypers(learn, "lr")[0],
+        }
+    return found
 
 
 def l2(api):
-    """The epochs of a fit that should stop early, after an interrupted sweep."""
-    early = api.EarlyStoppingCallback(patience=1, min_delta=1e9)
-    learn = learner(api, cbs=[early, interrupts(api, 20)])
+    """What trackers do in the fit after an interrupted sweep: its second epoch is a plateau."""
+    trackers = [
+        api.EarlyStoppingCallback(min_delta=1e9),
+        api.ReduceLROnPlateau(min_delta=1e9),
+        api.SaveModelCallback(),
+    ]
+    learn = learner(api, cbs=[*trackers, interrupts(api, 20)])
     stopped = interrupted(lambda: learn.lr_find(show_plot=False))
-    learn.fit(5)
-    return {"interrupted": stopped, "epochs": len(learn.recorder.values)}
+    learn.fit(5, lr=1e-2)
+    return {
+        "interrupted": stopped,
+        "epochs": len(learn.recorder.values),
+        "lr": hypers(learn, "lr"),
+        "saved": Path("models/model.pth").exists(),
+    }
 
 
 def l3(api):

@@ -106,6 +106,13 @@ def f5(api):
     }
 
 
+def fails(learn):
+    """Raise an error in the fifth batch."""
+    if learn.train_iter == 4:
+        message = "a bug"
+        raise ZeroDivisionError(message)
+
+
 def f6(api):
     """The record after two schedulers, after a fit without any, after an error, before any."""
     lr = api.ParamScheduler({"lr": api.SchedLin(1e-3, 1e-2)})
@@ -115,12 +122,6 @@ def f6(api):
     two = outcome(lambda: sorted(learn.recorder.hps))
     learn.fit(1)
     plain_fit = outcome(lambda: sorted(learn.recorder.hps))
-
-    def fails(learn):
-        if learn.train_iter == 4:
-            message = "a bug"
-            raise ZeroDivisionError(message)
-
     learn = learner(api)
     error = outcome(
         lambda: learn.fit(
@@ -338,16 +339,22 @@ def f17(api):
 
 
 def f18(api):
-    """The logger and the record after an interruption."""
-    learn = learner(api, progress=True)
-    logger = learn.logger
-    scheduler = api.ParamScheduler({"lr": api.SchedLin(1e-3, 1e-2)})
-    stopped = interrupted(lambda: learn.fit(1, cbs=[scheduler, interrupts(api, 4)]))
-    return {
-        "interrupted": stopped,
-        "logger_back": learn.logger is logger,
-        "recorded": outcome(lambda: len(learn.recorder.hps["lr"])),
-    }
+    """The logger and the record after an interruption and after an error."""
+    found = {}
+    for how, callback in (
+        ("interrupt", interrupts(api, 4)),
+        ("error", acts(api, "after_step", fails)),
+    ):
+        learn = learner(api, progress=True)
+        logger = learn.logger
+        scheduler = api.ParamScheduler({"lr": api.SchedLin(1e-3, 1e-2)})
+        ended = outcome(lambda: interrupted(lambda: learn.fit(1, cbs=[scheduler, callback])))
+        found[how] = {
+            "ended": ended.get("raises", ended.get("value")),
+            "logger_back": learn.logger is logger,
+            "recorded": outcome(lambda: len(learn.recorder.hps["lr"])),
+        }
+    return found
 
 
 def f19(api):
