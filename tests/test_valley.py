@@ -66,6 +66,12 @@ def test_wrong_curves_raise():
         valley([1], 3.0, 2)
 
 
+def test_losses_that_are_not_finite_take_no_part_and_are_no_point():
+    inf = float("inf")
+    assert valley([1, 2, 3, 4], [inf, 5, 4, -inf], 4) == (1, (1, 5))
+    assert valley([1, 2, 3], [float("nan")] * 3, 3)[0] == 1
+
+
 @pytest.mark.timeout(60)
 def test_a_fully_decreasing_curve_of_two_million_points_takes_no_quadratic_time():
     """Four million million comparisons would take hours."""
