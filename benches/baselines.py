@@ -20,3 +20,26 @@ def numpy_combined_cos(steps: int, pct: float, start: float, middle: float, end:
     out[:split] = start + (1 + np.cos(np.pi * (1 - rise))) * (middle - start) / 2
     out[split:] = middle + (1 + np.cos(np.pi * (1 - fall))) * (end - middle) / 2
     return out
+
+
+def bare_loop(step, iterations: int):
+    """Training steps whose loss is read each time, and nothing else."""
+    for _ in range(iterations):
+        step().item()
+
+
+def plain_copy(tensors):
+    """A copy of every tensor in memory."""
+    return [tensor.detach().clone() for tensor in tensors]
+
+
+def reference_rules():
+    """The reference's suggestion rules by name, and how it is given a curve."""
+    import torch
+    from fastai.callback import schedule
+
+    def as_curve(values):
+        return torch.tensor(values, dtype=torch.float32)
+
+    names = ("valley", "slide", "minimum", "steep")
+    return {name: getattr(schedule, name) for name in names}, as_curve
