@@ -24,8 +24,10 @@ def test_R3_skipped_epochs_leave_no_rows(reference):
 
 def test_R4_a_resumed_fit_ends_as_if_it_had_not_been_cut(reference):
     def holds(a):
-        # Cut in batch 18, after the checkpoint of step 16, of 30.
-        return a == {"value": {"interrupted": True, "batches": 14, "weights": True, "record": True}}
+        # Checkpoints are made every 4 batches of a fit: at 16 of 30, 4 of 10, and 12 of 20.
+        batches = {"one_cycle": [19, 14], "frozen": [6, 26], "unfrozen": [26, 8]}
+        as_uncut = {"interrupted": True, "weights": True, "record": True}
+        return a == {name: {"value": {**as_uncut, "batches": n}} for name, n in batches.items()}
 
     judge("R4", holds, reference)
 

@@ -12,7 +12,6 @@ from probing import (
     counts,
     heard,
     interrupted,
-    interrupts,
     learner,
     moved,
     parameters,
@@ -59,39 +58,53 @@ def r3(api):
 
 
 def r4(api):
-    """A fit that is cut inside an epoch, continued by a learner of its own."""
+    """Trainings that are cut inside an epoch, each continued by a learner of its own."""
 
     def callbacks(*more):
         checkpoints = api.CheckpointCallback(every_steps=4)
         return [api.ReduceLROnPlateau(patience=1, min_delta=1e9), checkpoints, *more]
 
+    def fresh(folder):
+        return learner(api, groups=2, number=3, path=Path(folder))
+
     def record(learn):
         recorder = learn.recorder
         return plain([recorder.lrs, recorder.losses, recorder.values, recorder.hps])
 
-    def resumed():
-        # A folder of its own, for the checkpoints of the two trainings.
-        full = learner(api, number=3, path=Path("full"))
-        full.fit_one_cycle(3, 1e-2, cbs=callbacks())
-        cut = learner(api, number=3)
-        stopped = interrupted(
-            lambda: cut.fit_one_cycle(3, 1e-2, cbs=callbacks(interrupts(api, 18)))
-        )
-        learn = learner(api, number=3)
+    def resumed(folder, train, batch):
+        """Train in one go, and cut in the given batch and resumed."""
+        full, cut, learn = (fresh(f"{folder}{i}") for i in range(3))
+        seed(5)
+        train(full, callbacks())
+        seen = []
+
+        def interrupt(learn):
+            seen.append(learn.train_iter)
+            if len(seen) == batch:
+                raise KeyboardInterrupt
+
+        seed(5)
+        stopped = interrupted(lambda: train(cut, callbacks(acts(api, "after_step", interrupt))))
         with torch.no_grad():
             for param in learn.model.parameters():
                 param.zero_()
         seed(99)
-        seen = []
-        learn.resume("models/checkpoints", cbs=callbacks(counts(api, seen)))
+        again = []
+        learn.resume(f"{folder}1/models/checkpoints", cbs=callbacks(counts(api, again)))
         return {
             "interrupted": stopped,
-            "batches": len(seen),
+            "batches": [len(seen), len(again)],
             "weights": same(parameters(learn), parameters(full)),
             "record": record(learn) == record(full),
         }
 
-    return outcome(resumed)
+    one_cycle = lambda learn, cbs: learn.fit_one_cycle(3, 1e-2, cbs=cbs)
+    fine_tune = lambda learn, cbs: learn.fine_tune(2, cbs=cbs)
+    return {
+        "one_cycle": outcome(lambda: resumed("one_cycle", one_cycle, 19)),
+        "frozen": outcome(lambda: resumed("frozen", fine_tune, 6)),
+        "unfrozen": outcome(lambda: resumed("unfrozen", fine_tune, 26)),
+    }
 
 
 def r5(api):
