@@ -239,6 +239,13 @@ def test_points_without_a_finite_loss_take_no_part(losses, window):
             assert rule(lrs, losses, 100) == rule(*zip(*kept, strict=True), 100)
 
 
+def field_of_a_record(values):
+    """Floats that lie 12 bytes apart."""
+    records = np.zeros(len(values), dtype=[("value", "f8"), ("other", "i4")])
+    records["value"] = values
+    return records["value"]
+
+
 double = partial(torch.tensor, dtype=torch.float64)
 
 
@@ -251,6 +258,8 @@ def test_every_kind_of_input_gives_the_same_answer(losses):
         double,
         iter,
         lambda x: np.array([x, x]).T[:, 0],
+        field_of_a_record,
+        lambda x: np.frombuffer(b"-" + np.array(x).tobytes(), offset=1),
         lambda x: double(x, requires_grad=True),
         lambda x: np.array(x, dtype=object),
     )

@@ -1,7 +1,7 @@
 //! Reading one number or a sequence of them from any Python object (rule 6).
 
 use lehr_core::Ends;
-use numpy::{PyArray1, PyArrayMethods};
+use numpy::{PyArray1, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -119,20 +119,11 @@ fn array(value: &Bound<'_, PyAny>, dimensions: &Bound<'_, PyAny>, name: &str) ->
     match dimensions.extract::<usize>()? {
         0 => number(value, name).map(Numbers::One),
         1 => {
-            let on_cpu = match value.getattr_opt(intern!(py, "detach"))? {
-                // A tensor: without its graph, in float64 (numpy has no bfloat16), on the CPU.
-                Some(detach) => {
-                    let tensor = detach.call0()?.call_method0(intern!(py, "cpu"))?;
-                    if tensor.call_method0(intern!(py, "is_complex"))?.is_truthy()? {
-                        return Err(not_real(value, name));
-                    }
-                    let tensor = tensor.call_method0(intern!(py, "double"))?;
-                    tensor.call_method0(intern!(py, "numpy"))?
-                }
-                None => value.clone(),
-            };
+            if let Some(detach) = value.getattr_opt(intern!(py, "detach"))? {
+                return tensor(&detach.call0()?, value, name);
+            }
             let numpy = py.import(intern!(py, "numpy"))?;
-            let raw = numpy.call_method1(intern!(py, "asarray"), (on_cpu,))?;
+            let raw = numpy.call_method1(intern!(py, "asarray"), (value,))?;
             let kind: char = raw.getattr(intern!(py, "dtype"))?.getattr("kind")?.extract()?;
             if kind == 'O' {
                 return items(&raw, name);
@@ -155,8 +146,25 @@ fn array(value: &Bound<'_, PyAny>, dimensions: &Bound<'_, PyAny>, name: &str) ->
     }
 }
 
+/// Read a tensor of one dimension, in float64 (numpy has no bfloat16) and on the CPU.
+fn tensor(detached: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, name: &str) -> PyResult<Numbers> {
+    let py = value.py();
+    if detached.call_method0(intern!(py, "is_complex"))?.is_truthy()? {
+        return Err(not_real(value, name));
+    }
+    // First to the CPU: some devices have no float64.
+    let on_cpu = detached.call_method0(intern!(py, "cpu"))?;
+    let floats = on_cpu.call_method0(intern!(py, "double"))?.call_method0(intern!(py, "numpy"))?;
+    Ok(Numbers::Many(copy(floats.cast::<PyArray1<f64>>()?)?))
+}
+
 /// The values of a float64 array: one block copy where they lie side by side.
 fn copy(floats: &Bound<'_, PyArray1<f64>>) -> PyResult<Vec<f64>> {
+    if !floats.as_untyped().is_aligned() {
+        // A field of a record, or a view into bytes: its floats lie where Rust can read none.
+        let aligned = floats.call_method0("copy")?;
+        return copy(aligned.cast()?);
+    }
     let floats = floats.try_readonly()?;
     Ok(floats.as_slice().map_or_else(|_| floats.as_array().to_vec(), <[f64]>::to_vec))
 }

@@ -15,7 +15,7 @@ pub(super) struct Curve<'a> {
 impl<'a> Curve<'a> {
     pub fn new(lrs: &'a [f64], losses: &'a [f64]) -> Result<Self> {
         check(lrs, losses)?;
-        if losses.iter().all(|loss| loss.is_finite()) {
+        if all(losses, f64::is_finite) {
             return Ok(Self { lrs: lrs.into(), losses: losses.into() });
         }
         let points = lrs.iter().zip(losses).filter(|(_, loss)| loss.is_finite());
@@ -29,13 +29,14 @@ impl<'a> Curve<'a> {
     /// The same for a rule that takes the logarithm of the rates.
     pub fn with_log(lrs: &'a [f64], losses: &'a [f64]) -> Result<Self> {
         check(lrs, losses)?;
-        match lrs.iter().position(|lr| *lr <= 0.0) {
-            None => Self::new(lrs, losses),
-            Some(index) => Err(value_error!(
-                "`lrs[{index}]` must be above 0, for its logarithm is taken, got {:?}",
-                lrs[index]
-            )),
+        if all(lrs, |lr| lr > 0.0) {
+            return Self::new(lrs, losses);
         }
+        let index = lrs.iter().position(|lr| *lr <= 0.0).unwrap_or(0);
+        Err(value_error!(
+            "`lrs[{index}]` must be above 0, for its logarithm is taken, got {:?}",
+            lrs[index]
+        ))
     }
 
     pub fn len(&self) -> usize {
@@ -49,12 +50,13 @@ impl<'a> Curve<'a> {
 
     /// The loss at `lr`, interpolated linearly over `ln lr`; beyond the curve that of its end.
     pub fn loss_at(&self, lr: f64) -> f64 {
+        // Most often it is one of the curve's own.
+        if let Some(index) = self.lrs.iter().position(|one| *one == lr) {
+            return self.losses[index];
+        }
         let ln = |x| math::ln(x, 0.0).0;
         for (x, y) in self.lrs.windows(2).zip(self.losses.windows(2)) {
-            if lr == x[0] {
-                return y[0];
-            }
-            if lr != x[1] && (x[0] < lr) != (x[1] < lr) {
+            if (x[0] < lr) != (x[1] < lr) {
                 let share = (ln(lr) - ln(x[0])) / (ln(x[1]) - ln(x[0]));
                 return (1.0 - share) * y[0] + share * y[1];
             }
@@ -77,10 +79,16 @@ pub(super) fn check(lrs: &[f64], losses: &[f64]) -> Result<()> {
     if losses.is_empty() {
         return Err(Error::Value("`losses` must hold at least one point, got none".to_owned()));
     }
-    match lrs.iter().position(|lr| !lr.is_finite()) {
-        None => Ok(()),
-        Some(index) => Err(value_error!("`lrs[{index}]` must be finite, got {:?}", lrs[index])),
+    if all(lrs, f64::is_finite) {
+        return Ok(());
     }
+    let index = lrs.iter().position(|lr| !lr.is_finite()).unwrap_or(0);
+    Err(value_error!("`lrs[{index}]` must be finite, got {:?}", lrs[index]))
+}
+
+/// Whether all values are as they should: every one is looked at, which vectorises.
+fn all(values: &[f64], fine: impl Fn(f64) -> bool) -> bool {
+    values.iter().fold(true, |so_far, value| so_far & fine(*value))
 }
 
 /// The number of points to average, `window` or the largest odd number that `n` points have.

@@ -40,10 +40,11 @@ pub fn slide(
     let curve = Curve::with_log(lrs, losses)?;
     let n = curve.len();
     let lr_diff = if n > lr_diff { lr_diff } else { (n / 6).max(1).min(n - 1) };
-    let (low, high) = curve
-        .losses
-        .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &y| (y.min(low), y.max(high)));
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for &loss in &*curve.losses {
+        low = if loss < low { loss } else { low };
+        high = if loss > high { loss } else { high };
+    }
     let limit = thresh * (high - low) * (1.0 + RESOLUTION);
     let gradient = |index| gradient(&curve.losses, index);
 
