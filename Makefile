@@ -7,10 +7,10 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-rust test-python lint fmt stubs bench wheel docs ci clean check-tools
+.PHONY: help dev demo test test-rust test-python lint fmt stubs bench bench-reference wheel docs ci clean check-tools
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 check-tools:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -58,6 +58,15 @@ fmt: $(VENV)/.installed-dev ## Format all code
 bench: $(VENV)/.installed-dev ## Print the table of ratios
 	$(BIN)/python benches/bench.py
 
+# REFERENCE=path takes an environment with fastai that is there already.
+bench-reference: $(VENV)/.installed-dev $(if $(REFERENCE),,.venv-reference/.installed) ## Print our suggestion rules over fastai's, in an environment with both
+	PYTHONPATH=python $(or $(REFERENCE),.venv-reference)/bin/python -W ignore benches/reference.py
+
+.venv-reference/.installed: | check-tools
+	$(PYTHON) -m venv .venv-reference
+	.venv-reference/bin/python -m pip install --quiet 'fastai==2.8.12'
+	@touch $@
+
 wheel: $(VENV)/.installed-dev ## Build the sdist and the wheel into dist/
 	rm -rf dist
 	$(BIN)/maturin build --release --sdist --out dist --quiet
@@ -70,5 +79,5 @@ ci: test lint ## What CI runs: all tests, then all lints
 	@echo "ci: tests and lints are green"
 
 clean: ## Remove what was built, .venv included
-	rm -rf $(VENV) target dist lehr-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-reference target dist lehr-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python -name '*.so' -delete
