@@ -167,6 +167,19 @@ def test_a_batch_larger_than_n_acc_is_warned_of_once_a_fit():
     assert learn.opt.steps == 3
 
 
+def test_validation_batches_are_not_gathered():
+    learn = linear(batches([16] * 2), batches([64]))
+    fit(learn, cbs=GradientAccumulation(32))
+    assert learn.opt.steps == 1
+
+
+def test_a_fit_begins_to_count():
+    gather = GradientAccumulation(32)
+    gather.load_state_dict({"n_acc": 32, "count": 16, "stepped": False})
+    learn = fit(linear(batches([16] * 3)), cbs=gather)
+    assert learn.opt.steps == 1
+
+
 def test_a_fit_that_never_gathers_enough_is_warned_of():
     learn = linear(batches([16] * 3))
     before = weights(learn)
@@ -417,6 +430,16 @@ def test_validation_alone_runs_in_half_precision_as_well():
     assert not half()
 
 
+def test_a_validation_that_fails_does_no_harm_to_the_fit_after_it():
+    learn = linear(batches([16] * 3), cbs=MixedPrecision("bf16"))
+    hook = learn.model.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        learn.validate()
+    hook.remove()
+    fit(learn)
+    assert not half()
+
+
 @pytest.mark.parametrize("kind", [tuple, list, dict, "own"])
 def test_predictions_of_every_kind_pass(kind):
     class Net(nn.Linear):
@@ -578,6 +601,24 @@ def test_a_sweep_leaves_the_scale_as_it_was():
     assert same(before, weights(learn))
     assert learn.opt.scaler is None
     assert not half()
+
+
+def test_a_sweep_interrupted_before_its_step_leaves_the_scale_as_it_was():
+    class Interrupts(Callback):
+        order = 20
+
+        def before_step(self):
+            if self.train_iter == 4:
+                raise KeyboardInterrupt
+
+    mixed = MixedPrecision("fp16", init_scale=4.0, growth_interval=1)
+    learn = fit(linear(batches([16] * 3), cbs=mixed))
+    state = mixed.state_dict()
+    with learn.added_cbs(Interrupts()), pytest.raises(KeyboardInterrupt):
+        learn.lr_find(num_it=10, show_plot=False)
+    assert mixed.state_dict() == state
+    fit(learn)
+    assert mixed.scaler.get_scale() == 4.0 * 2**6
 
 
 @pytest.mark.parametrize("at", [(0, 2), (1, 0), (2, 4)])

@@ -10,6 +10,7 @@ import torch
 from lehr import (
     Callback,
     CheckpointCallback,
+    CSVLogger,
     EarlyStoppingCallback,
     LRFinder,
     Metric,
@@ -138,11 +139,12 @@ def test_nan_is_never_the_best():
 @pytest.mark.parametrize(("reset", "best"), [(True, 1.0), (False, 3.0)])
 def test_best_starts_anew_with_each_fit_unless_told_otherwise(reset, best):
     tracker = TrackerCallback("score", reset_on_fit=reset)
-    learn = scored([3, 2], cbs=tracker)
-    fit(learn, 2)
-    learn.metrics[0].scores = [1, 1]
-    fit(learn, 2)
+    learn = scored([3], cbs=tracker)
+    fit(learn, 1)
+    learn.metrics[0].scores = [1]
+    fit(learn, 1)
     assert tracker.best == best
+    assert tracker.value == 1.0
 
 
 @pytest.mark.parametrize("monitor", ["train_loss", "valid_loss", "valid_score", "train_score"])
@@ -306,6 +308,18 @@ def test_terminate_on_nan_looks_at_training_alone(bad, training):
     assert len(learn.recorder.raw_losses) == (3 if training else 12)
 
 
+def test_terminate_on_nan_leaves_a_sweep_to_its_own_rule():
+    class Bad(Callback):
+        def after_pred(self):
+            if self.train_iter == 3:
+                self.learn.pred = self.pred * NAN
+
+    finder = LRFinder(num_it=25, stop_div=False)
+    learn = fit(synth_learner(), 3, [Bad(), TerminateOnNaNCallback(), finder])
+    # The second loss in a row that is not finite ends it.
+    assert len(learn.recorder.lrs) == 5
+
+
 # Stopping.
 
 
@@ -423,6 +437,15 @@ def test_save_model_warns_when_there_is_nothing_to_load(why, tmp_path):
     assert same(trained, weights(learn)) == (why == "cancelled")
 
 
+def test_save_model_does_not_load_the_model_of_an_earlier_fit(tmp_path):
+    learn = scored([1], tmp_path, lr=1e-2, cbs=SaveModelCallback("score"))
+    fit(learn, 1)
+    learn.metrics[0].scores = [NAN]
+    with pytest.warns(UserWarning, match="no model was saved"):
+        fit(learn, 1)
+    assert learn.save_model.last_saved_path is None
+
+
 def test_save_model_that_keeps_its_best_loads_it_in_a_fit_without_a_better_one(tmp_path):
     save = SaveModelCallback("score", reset_on_fit=False)
     learn = scored([3, 2], tmp_path, lr=1e-2, cbs=save)
@@ -466,6 +489,8 @@ def test_the_reduction_is_a_factor_over_the_schedule(capsys):
     factor = np.repeat([1, 1, 1, 0.25, 0.25], 3)
     assert learn.recorder.lrs == (plain * factor).tolist()
     assert learn.recorder.hps["lr"] == learn.recorder.lrs
+    # Validation reduces nothing.
+    assert learn.opt.get_hyper("lr") == learn.recorder.lrs[-1:]
     said = [line for line in capsys.readouterr().out.splitlines() if "reducing" in line]
     assert said == ["Epoch 2: reducing lr to 0.25 of its schedule"]
 
@@ -485,19 +510,20 @@ def test_the_reduction_of_a_schedule_stops_at_min_lr_in_every_group():
 
 
 def test_a_schedule_of_something_else_leaves_the_rate_to_the_plateau():
-    learn = scored([1] * 3, lr=1e-2)
+    learn = scored([1] * 4, lr=1e-2)
     cbs = [ParamScheduler({"mom": SchedLin(0.9, 0.8)}), ReduceLROnPlateau("score")]
-    fit(learn, 3, cbs)
-    assert lr_of_epochs(learn) == pytest.approx([1e-2, 1e-2, 1e-3], rel=1e-12)
+    fit(learn, 4, cbs)
+    expected = np.repeat([1e-2, 1e-2, 1e-3, 1e-4], 3)
+    assert learn.recorder.lrs == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_fit_starts_unreduced():
-    reduce = ReduceLROnPlateau("score", reset_on_fit=False)
-    learn = scored([1] * 4, cbs=reduce)
+    learn = scored([1] * 2, cbs=ReduceLROnPlateau("score"))
     for _ in range(2):
         with learn.no_logging():
-            learn.fit_one_cycle(1, 1e-2)
-        assert learn.recorder.lrs == combined_cos(0.25, 4e-4, 1e-2, 1e-7).values(3).tolist()
+            learn.fit_one_cycle(2, 1e-2)
+        assert learn.reduce_lr_on_plateau.reduction == 0.1
+        assert learn.recorder.lrs == combined_cos(0.25, 4e-4, 1e-2, 1e-7).values(6).tolist()
 
 
 def test_a_reduction_may_underflow():
@@ -618,6 +644,24 @@ def test_a_resumed_run_decides_as_the_uninterrupted_one(name, method, at, tmp_pa
     assert cut[0].recorder.values == whole[0].recorder.values
     assert same(weights(cut[0]), weights(whole[0]))
     assert cut[1].state_dict() == whole[1].state_dict()
+
+
+def test_a_resumed_run_does_not_judge_an_epoch_again(tmp_path):
+    def make():
+        learn = scored([2, 1, 1, 1], tmp_path)
+        cbs = [EarlyStoppingCallback("score", patience=3), CSVLogger()]
+        cancel = CancelIn(2, "before_epoch", lehr.CancelEpochException)
+        return learn, [*cbs, cancel, CheckpointCallback(every_epochs=2)]
+
+    learn, cbs = make()
+    with pytest.raises(CrashError):
+        fit(learn, 4, [*cbs, CrashIn(3, 0)])
+    learn, cbs = make()
+    with learn.no_logging():
+        learn.resume(tmp_path / "models" / "checkpoints", cbs=cbs)
+    # Epoch 2 has no row: what the checkpoint has seen last is the row of epoch 1.
+    assert cbs[0].wait == 2
+    assert [row["epoch"] for row in cbs[1].read_log()] == [0, 1, 3]
 
 
 @pytest.mark.parametrize(
