@@ -569,6 +569,51 @@ def reduced_lr(lrs: _Numbers, reduction: SupportsFloat, min_lr: SupportsFloat) -
         [0.5, 0.25, 0.125]
     """
 
+def flat_cos_lr(lr: _Ends, div_final: SupportsFloat, pct_start: SupportsFloat) -> Schedule:
+    """Return `combined_cos(pct_start, lr, lr, lr / div_final)`.
+
+    Raises:
+        ValueError: `div_final` is not above 0, or `pct_start` is outside [0, 1].
+    """
+
+def sgdr_epochs(n_cycles: int, cycle_len: int, cycle_mult: SupportsFloat) -> int:
+    """Return the whole number nearest to the sum of `cycle_len cycle_mult^i`, at least 1.
+
+    Raises:
+        ValueError: `cycle_mult` is not above 0, or the sum is above 1e9.
+
+    Example:
+        >>> sgdr_epochs(3, 1, 2)
+        7
+    """
+
+def sgdr_lr(lr_max: _Ends, n_cycles: int, cycle_mult: SupportsFloat, steps: int) -> Schedule:
+    """Return `n_cycles` cosines from `lr_max` to 0 over `steps` steps.
+
+    Each is `cycle_mult` times as long as the one before and begins at a whole step.
+
+    Raises:
+        ValueError: `cycle_mult` is not above 0, or a cycle would be shorter than a step.
+    """
+
+def fine_tune_lrs(
+    base_lr: Any, lr_mult: SupportsFloat, groups: int
+) -> tuple[list[float], list[float]]:
+    """Return the peak rate of each group while those before the last are frozen, and afterwards.
+
+    Of one rate: `base_lr / 10` and `base_lr` for the last group; then equal ratios from
+    `base_lr / 2 / lr_mult` to `base_lr / 2`. Of a slice or one rate per group: those, then their
+    halves.
+
+    Raises:
+        TypeError: `base_lr` is no number, sequence or slice.
+        ValueError: A number is not above 0, or there are not as many as groups.
+
+    Example:
+        >>> fine_tune_lrs(2e-3, 100, 2)
+        ([0.0002, 0.002], [1e-05, 0.001])
+    """
+
 def sweep_lr(start_lr: _Ends, end_lr: _Ends) -> Schedule:
     """Return `SchedExp(start_lr, end_lr)` for rates above 0.
 

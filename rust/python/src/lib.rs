@@ -17,7 +17,10 @@ mod _core {
     #[pymodule_export]
     use crate::noop::Noop;
     #[pymodule_export]
-    use crate::plan::{group_values, one_cycle_lr, reduced_lr, sweep_lr};
+    use crate::plan::{
+        fine_tune_lrs, flat_cos_lr, group_values, one_cycle_lr, reduced_lr, sgdr_epochs, sgdr_lr,
+        sweep_lr,
+    };
     #[pymodule_export]
     use crate::schedule::{
         Schedule, combine_scheds, combined_cos, make_cos, make_exp, make_lin, make_no, make_poly,
