@@ -167,6 +167,8 @@ class SweepEngine:
             message = f"`num_it` must be at least 1, got {num_it}"
             raise ValueError(message)
         self.stop = "interrupted"
+        self._rate_at = self.schedule.at
+        self._per_group = self.schedule.groups is not None
         self._state = _core.SweepState(self.num_it, stop_div)
         self._make_snapshot = snapshot
         self._set_lr = set_lr
@@ -190,21 +192,22 @@ class SweepEngine:
 
     def begin(self) -> None:
         """Set the rate of the coming iteration."""
-        self._rate = self.schedule.at(len(self._state) / self.num_it)
+        self._rate = self._rate_at(len(self._lrs) / self.num_it)
         self._set_lr(self._rate)
 
     def end(self, loss: Any) -> bool:
         """Take the loss of the iteration, a number or a tensor of one; return whether to stop."""
         try:
-            value = float(loss.detach() if hasattr(loss, "detach") else loss)
+            value = float(loss.item() if hasattr(loss, "item") else loss)
         except (TypeError, ValueError, RuntimeError) as error:
             message = f"the loss of a step must be one number, got {loss!r}"
             raise TypeError(message) from error
         stop = self._state.push(value)
-        self._lrs.append(self._rate if self.schedule.groups is None else float(self._rate[-1]))
-        if stop is not None:
-            self.stop = stop
-        return stop is not None
+        self._lrs.append(float(self._rate[-1]) if self._per_group else self._rate)
+        if stop is None:
+            return False
+        self.stop = stop
+        return True
 
     @property
     def sweep(self) -> Sweep:
@@ -268,7 +271,8 @@ def run_sweep(
     n = len(optimizer.param_groups)
 
     def set_lr(value: Any) -> None:
-        hypers.write(optimizer, "lr", _core.group_values(value, n, "lr"))
+        rates = [value] * n if type(value) is float else _core.group_values(value, n, "lr")
+        hypers.write(optimizer, "lr", rates)
 
     engine = SweepEngine(
         lambda: Snapshot(model, optimizer), set_lr, start_lr, end_lr, num_it, stop_div

@@ -18,55 +18,70 @@ else:
 
 
 class RandomState:
-    """The state of the generators of Python, numpy and torch (CPU and CUDA), as it is now.
+    """A state of the generators of Python, numpy and torch (CPU and CUDA).
 
     Args:
-        generators: Further torch generators to remember, such as a loader's.
+        python: What `random.getstate` returns.
+        numpy: What `numpy.random.get_state` returns.
+        cpu: What `torch.get_rng_state` returns.
+        cuda: The state of each CUDA device.
+        own: The state of each further torch generator, such as a loader's.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator] = ()) -> None:
-        self._python: Any = random.getstate()
-        self._numpy: Any = np.random.get_state()  # noqa: NPY002 (what user code uses)
-        self._torch = torch.get_rng_state()
-        self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        self._own = [generator.get_state() for generator in generators]
+    def __init__(
+        self,
+        python: Any,
+        numpy: Any,
+        cpu: torch.Tensor,
+        cuda: list[torch.Tensor],
+        own: list[torch.Tensor],
+    ) -> None:
+        self.python = python
+        self.numpy = numpy
+        self.cpu = cpu
+        self.cuda = cuda
+        self.own = own
+
+    @classmethod
+    def now(cls, generators: Sequence[torch.Generator] = ()) -> RandomState:
+        """Return the present state; of `generators` as well."""
+        return cls(
+            random.getstate(),
+            np.random.get_state(),  # noqa: NPY002 (what user code uses)
+            torch.get_rng_state(),
+            torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            [generator.get_state() for generator in generators],
+        )
 
     def restore(self, generators: Sequence[torch.Generator] = ()) -> None:
-        """Put the generators back; `generators` are those given before, or their like."""
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)  # noqa: NPY002
-        torch.set_rng_state(self._torch)
-        if self._cuda and torch.cuda.device_count() == len(self._cuda):
-            torch.cuda.set_rng_state_all(self._cuda)
-        for generator, state in zip(generators, self._own, strict=True):
+        """Put the generators back; `generators` are those given to `now`, or their like."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)  # noqa: NPY002
+        torch.set_rng_state(self.cpu)
+        if self.cuda and torch.cuda.device_count() == len(self.cuda):
+            torch.cuda.set_rng_state_all(self.cuda)
+        for generator, state in zip(generators, self.own, strict=True):
             generator.set_state(state)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as numbers, texts, tensors, and lists of them."""
-        kind, keys, *rest = self._numpy
+        kind, keys, *rest = self.numpy
+        numpy = [kind, torch.from_numpy(keys.astype(np.int64)), *rest]
         return {
-            "python": self._python,
-            "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
-            "torch": self._torch,
-            "cuda": self._cuda,
-            "own": self._own,
-        }
+            "python": self.python, "numpy": numpy, "cpu": self.cpu, "cuda": self.cuda,
+            "own": self.own,
+        }  # fmt: skip
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> RandomState:
         """Return the state that `state_dict` gave."""
-        made = cls.__new__(cls)
-        made._python = state["python"]
         kind, keys, *rest = state["numpy"]
-        made._numpy = (kind, keys.numpy().astype(np.uint32), *rest)
-        made._torch = state["torch"]
-        made._cuda = state["cuda"]
-        made._own = state["own"]
-        return made
+        numpy = (kind, keys.numpy().astype(np.uint32), *rest)
+        return cls(state["python"], numpy, state["cpu"], state["cuda"], state["own"])
 
 
 def loader_generators(*loaders: Any) -> list[torch.Generator]:
-    """Return the torch generators that loaders draw from: their own, and those of their samplers."""
+    """Return the torch generators of loaders: their own, and those of their samplers."""
     found: dict[int, torch.Generator] = {}
     waiting, seen = list(reversed(loaders)), set()
     while waiting:

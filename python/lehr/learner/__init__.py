@@ -14,8 +14,8 @@ from lehr.learner.callback import (  # noqa: E402 (the message above comes first
     CancelTrainException,
     CancelValidException,
 )
-from lehr.learner.csv_logger import CSVLogger  # noqa: E402
 from lehr.learner.checkpoint import CheckpointCallback  # noqa: E402
+from lehr.learner.csv_logger import CSVLogger  # noqa: E402
 from lehr.learner.data import DataLoaders  # noqa: E402
 from lehr.learner.gradients import (  # noqa: E402
     GradientAccumulation,

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -18,7 +17,7 @@ from lehr.learner.callback import Callback
 from lehr.rng import RandomState, loader_generators
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from lehr.learner.learner import Learner
     from lehr.learner.loop import Loop
@@ -27,9 +26,9 @@ _MAGIC, _VERSION = "lehr checkpoint", 1
 _METHODS = ("fit", "fit_one_cycle", "fit_flat_cos", "fit_sgdr", "fine_tune")
 _NAME = re.compile(r"checkpoint-(\d+)\.pt")
 _KEYS = frozenset({
-    "lehr", "version", "method", "arguments", "phase", "epoch", "batches", "held", "lost",
-    "model", "buffers", "loss_func", "grads", "requires_grad", "opt", "frozen", "callbacks",
-    "random", "epoch_random", "loader",
+    "lehr", "version", "method", "arguments", "phase", "epoch", "batches", "train_iter", "held",
+    "lost", "model", "buffers", "loss_func", "grads", "requires_grad", "opt", "frozen",
+    "callbacks", "random", "epoch_random", "loader",
 })  # fmt: skip
 
 
@@ -136,6 +135,8 @@ class Cut:
             iterator = iter(loader)
             _skip(iterator, done)
         self._apply(learn)
+        learn.iter = done - 1
+        learn.place()
         return done, iterator
 
     def _apply(self, learn: Loop) -> None:
@@ -143,6 +144,7 @@ class Cut:
         # These may refuse, and come first.
         for callback, one in _pair(learn.cbs, state["callbacks"]):
             callback.load_state_dict(one)
+        learn.train_iter = state["train_iter"]
         learn.held, learn.lost = state["held"], state["lost"]
         learn.model.load_state_dict(state["model"])
         buffers = dict(learn.model.named_buffers())
@@ -221,6 +223,7 @@ def _gather(
         "phase": learn._phase,  # noqa: SLF001
         "epoch": learn.epoch + (batches is None),
         "batches": batches,
+        "train_iter": learn.train_iter,
         "held": learn.held,
         "lost": learn.lost,
         "model": model,
@@ -233,7 +236,7 @@ def _gather(
         "callbacks": [
             (callback.name, state) for callback in learn.cbs if (state := callback.state_dict())
         ],
-        "random": RandomState(_generators(learn)).state_dict(),
+        "random": RandomState.now(_generators(learn)).state_dict(),
         "epoch_random": None if epoch_random is None else epoch_random.state_dict(),
         "loader": loader.state_dict() if _keeps_state(loader) else None,
     }
@@ -296,6 +299,16 @@ def open_cut(learn: Learner, path: str | Path, cbs: list[Any]) -> tuple[str, dic
     if state.keys() != _KEYS or state["method"] not in _METHODS:
         message = f"{path} is damaged: it holds {sorted(map(str, state))}"
         raise ValueError(message)
+    _check_fits(learn, state, path, cbs)
+    arguments = {
+        name: slice(*value["slice"]) if isinstance(value, dict) else value
+        for name, value in state["arguments"].items()
+    }
+    return state["method"], arguments, Cut(state)
+
+
+def _check_fits(learn: Learner, state: dict[str, Any], path: Path, cbs: list[Any]) -> None:
+    """Raise ValueError where a checkpoint is not of this learner with these callbacks."""
     check_model(learn.model, state["model"], path)
     if learn.opt is None:
         learn.create_opt()
@@ -304,14 +317,12 @@ def open_cut(learn: Learner, path: str | Path, cbs: list[Any]) -> tuple[str, dic
     except ValueError as error:
         message = f"{path} is of another training: {error}"
         raise ValueError(message) from error
-    given = [cb() if isinstance(cb, type) else cb for cb in cbs]
-    # The fit brings its own scheduler.
-    own = [("param_scheduler", None)] if state["method"] != "fit" else []
-    names = [(name, None) for name, _ in state["callbacks"]]
-    for one in own:
-        if one in names:
-            names.remove(one)
-    _pair([*learn.cbs, *given], names)
+    states = list(state["callbacks"])
+    if state["method"] != "fit":
+        # The method brings a scheduler of its own.
+        names = [name for name, _ in states]
+        del states[names.index("param_scheduler")]
+    _pair([*learn.cbs, *(cb() if isinstance(cb, type) else cb for cb in cbs)], states)
     _check_loader(learn.dls.train)
     if len(_generators(learn)) != len(state["random"]["own"]):
         message = (
@@ -320,11 +331,6 @@ def open_cut(learn: Learner, path: str | Path, cbs: list[Any]) -> tuple[str, dic
             f"{len(_generators(learn))}"
         )
         raise ValueError(message)
-    arguments = {
-        name: slice(*value["slice"]) if isinstance(value, dict) else value
-        for name, value in state["arguments"].items()
-    }
-    return state["method"], arguments, Cut(state)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -422,7 +428,7 @@ class CheckpointCallback(Callback):
 
     def before_train(self) -> None:  # noqa: D102
         if self.every_steps is not None:
-            self.epoch_random = RandomState(_generators(self.learn))
+            self.epoch_random = RandomState.now(_generators(self.learn))
 
     def after_batch(self) -> None:  # noqa: D102
         learn = self.learn

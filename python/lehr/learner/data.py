@@ -96,15 +96,25 @@ class DataLoaders:
         return to_device(next(iter(self.train)), self.device)
 
 
-def split_batch(batch: Any, *, has_loss: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Split a batch into the model's inputs and the loss function's targets (rule 16).
+def take_batch(
+    batch: Any, device: torch.device, *, has_loss: bool
+) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
+    """Move a batch to a device and split it; return it, the inputs and the targets (rule 16).
 
     A tuple or list is its inputs and, last, its target. Anything else, a dict or an object of
     your own, goes to the model whole, and to the loss function whole as well, if there is one.
     """
+    if type(batch) is tuple and len(batch) > 1:
+        for item in batch:
+            if not isinstance(item, torch.Tensor) or item.device != device:
+                break
+        else:
+            return batch, batch[:-1], batch[-1:]
+    batch = to_device(batch, device)
     if isinstance(batch, (tuple, list)):
-        return (tuple(batch[:-1]), (batch[-1],)) if len(batch) > 1 else (tuple(batch), ())
-    return (batch,), (batch,) if has_loss else ()
+        items = tuple(batch)
+        return (batch, items[:-1], items[-1:]) if len(items) > 1 else (batch, items, ())
+    return batch, (batch,), (batch,) if has_loss else ()
 
 
 def batch_size(batch: Any) -> int:

@@ -48,7 +48,7 @@ def check_same(name: str, before: Any, now: Any, steps: int | None) -> None:
         message = (
             f"the schedule of `{name}` is of another kind than the one the training began with"
         )
-        raise ValueError(message)
+        raise ValueError(message)  # noqa: TRY004 (the argument of the fit is of the right type)
     places = np.flatnonzero(differs.reshape(len(differs), -1).any(axis=1))
     if len(places) == 0:
         return

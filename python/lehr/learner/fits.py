@@ -334,16 +334,17 @@ class Fits(Loop):
         }  # fmt: skip
         # An optimizer that was loaded for the middle of a fit goes on with its state.
         cut = self._cut
+        frozen_first = start_epoch < freeze_epochs if cut is None else cut.phase == 0
         self._phase = 0
         try:
-            if cut is None and start_epoch < freeze_epochs or cut is not None and cut.phase == 0:
+            if frozen_first:
                 self._freeze_to(-1, clear=start_epoch == 0)
                 self.fit_one_cycle(
                     freeze_epochs, frozen_peak, pct_start=0.99, start_epoch=start_epoch, **common
                 )
                 start_epoch = freeze_epochs
             self._phase = 1
-            start_epoch -= freeze_epochs
+            start_epoch = max(start_epoch - freeze_epochs, 0)
             self._freeze_to(0, clear=start_epoch == 0)
             self.fit_one_cycle(
                 epochs,

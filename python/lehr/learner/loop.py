@@ -22,7 +22,7 @@ from lehr.learner.callback import (
     CancelTrainException,
     CancelValidException,
 )
-from lehr.learner.data import split_batch, to_device
+from lehr.learner.data import take_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,6 +102,7 @@ class Loop:
 
     def _train(self, cut: Cut | None = None) -> None:
         self._use(self.dls.train, training=True)
+        self.pct_train = self.epoch / self.n_epoch
         try:
             self("before_train")
             done, batches = (0, iter(self.dl)) if cut is None else cut.enter(self)
@@ -126,76 +127,95 @@ class Loop:
         for self.iter, batch in batches:
             self._one_batch(batch)
 
-    def _one_batch(self, batch: Any) -> None:
-        self.batch = to_device(batch, self.dls.device)
-        self.xb, self.yb = split_batch(self.batch, has_loss=self.loss_func is not None)
-        self.loss_grad = None
+    def _one_batch(self, batch: Any) -> None:  # noqa: C901 (it is one story)
+        # Most events have no callback: asking first is cheaper than sending them.
+        on = self._table
+        send = self.send
         training, held = self.training, self.held
         steps = self.opt.steps if training else 0
+        self.batch, self.xb, self.yb = take_batch(
+            batch, self.dls.device, has_loss=self.loss_func is not None
+        )
+        self.loss_grad = None
         try:
-            self("before_batch")
+            if on["before_batch"]:
+                send("before_batch")
             self.pred = self._forward()
-            self("after_pred")
-            self.loss_grad = self._loss()
-            if self.loss_grad is not None:
-                self.loss = _one_number(self.loss_grad)
-            self("after_loss")
+            if on["after_pred"]:
+                send("after_pred")
+            self._measure()
+            if on["after_loss"]:
+                send("after_loss")
             if training and self.loss_grad is not None:
-                self._backward()
+                self._backward(on)
                 self.held += 1
-                self._step()
+                self._step(on)
                 if self.opt.steps == steps:
                     # The gradients are dropped unused.
                     self.lost += self.held
                 self.held = 0
-                self.opt.zero_grad()
+                self.opt.torch.zero_grad()
         except CancelBatchException:
             if training and self.held == held:
                 self.lost += 1
             elif training and self.opt.steps != steps:
                 self.held = 0
-            self("after_cancel_batch")
-        self("after_batch")
+            send("after_cancel_batch")
+        if training:
+            self.train_iter += 1
+            self.place()
+        if on["after_batch"]:
+            send("after_batch")
 
-    def _backward(self) -> None:
+    def _backward(self, on: Handlers) -> None:
         try:
-            self("before_backward")
+            if on["before_backward"]:
+                self.send("before_backward")
             self.loss_grad.backward()
         except CancelBackwardException:
-            self("after_cancel_backward")
-        self("after_backward")
+            self.send("after_cancel_backward")
+        if on["after_backward"]:
+            self.send("after_backward")
 
-    def _step(self) -> None:
+    def _step(self, on: Handlers) -> None:
         try:
-            self("before_step")
+            if on["before_step"]:
+                self.send("before_step")
             if not self.opt.step():
-                raise CancelStepException
+                raise CancelStepException  # noqa: TRY301
         except CancelStepException:
-            self("after_cancel_step")
-        self("after_step")
+            self.send("after_cancel_step")
+        if on["after_step"]:
+            self.send("after_step")
 
     def _forward(self) -> Any:
-        if len(self.xb) == 1 and isinstance(self.xb[0], Mapping):
-            return self.model(**self.xb[0])
-        return self.model(*self.xb)
+        xb = self.xb
+        if len(xb) == 1 and not isinstance(xb[0], torch.Tensor) and isinstance(xb[0], Mapping):
+            return self.model(**xb[0])
+        return self.model(*xb)
 
-    def _loss(self) -> Any:
-        if self.loss_func is not None:
-            if self.yb:
-                return self.loss_func(self.pred, *self.yb)
-            if self.training:
-                message = "a training batch must hold a target for `loss_func`, got inputs alone"
-                raise ValueError(message)
-            return None
-        loss = self.pred.get("loss") if isinstance(self.pred, Mapping) else None
-        loss = getattr(self.pred, "loss", None) if loss is None else loss
-        if loss is None:
-            message = (
-                "without `loss_func` the model's output must carry its loss as `.loss` or "
-                f'["loss"], got {type(self.pred).__name__}'
-            )
+    def _measure(self) -> None:
+        """Set the loss of the batch: `loss_grad` with its graph, `loss` without."""
+        if self.loss_func is None:
+            loss = _own_loss(self.pred)
+        elif self.yb:
+            loss = self.loss_func(self.pred, *self.yb)
+        elif self.training:
+            message = "a training batch must hold a target for `loss_func`, got inputs alone"
+            raise ValueError(message)
+        else:
+            return
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+            shown = f"shape {tuple(loss.shape)}" if hasattr(loss, "shape") else repr(loss)
+            message = f"the loss must be a tensor of one number, got {shown}"
             raise TypeError(message)
-        return loss
+        self.loss_grad = loss
+        self.loss = loss.detach()
+
+    def place(self) -> None:
+        """Set the position behind this batch; one more than planned stays at the epoch's end."""
+        n, done = self.n_iter, self.iter + 1
+        self.pct_train = (self.epoch * n + (min(n, done))) / (self.n_epoch * n)
 
     @property
     def pct_step(self) -> float:
@@ -225,6 +245,10 @@ class Loop:
     # Events: callbacks are resolved into one list per event in advance.
 
     def __call__(self, event: str) -> None:
+        """Send an event to the callbacks that act on it, lowest `order` first."""
+        self.send(event)
+
+    def send(self, event: str) -> None:
         """Send an event to the callbacks that act on it, lowest `order` first."""
         for callback, handler in self._table[event]:
             if callback.run:
@@ -403,13 +427,17 @@ _OUTLINE = (
 )  # fmt: skip
 
 
-def _one_number(loss: Any) -> torch.Tensor:
-    """Return a loss without its graph."""
-    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-        shown = f"shape {tuple(loss.shape)}" if hasattr(loss, "shape") else repr(loss)
-        message = f"the loss must be a tensor of one number, got {shown}"
+def _own_loss(pred: Any) -> Any:
+    """Return the loss that a model's output carries (rule 16)."""
+    loss = pred.get("loss") if isinstance(pred, Mapping) else None
+    loss = getattr(pred, "loss", None) if loss is None else loss
+    if loss is None:
+        message = (
+            "without `loss_func` the model's output must carry its loss as `.loss` or "
+            f'["loss"], got {type(pred).__name__}'
+        )
         raise TypeError(message)
-    return loss.detach()
+    return loss
 
 
 def silent(_row: list[Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
 # torch's AdamW with the reference's defaults for Adam.
 Adam = partial(torch.optim.AdamW, betas=(0.9, 0.99), eps=1e-5, weight_decay=0.01)
+
+# The names of weight decay, which parameters without it do not follow.
+_DECAY = ("wd", "weight_decay")
 
 _NORMS = (
     nn.modules.batchnorm._NormBase,  # noqa: SLF001 (the public classes' only common base)
@@ -162,28 +164,37 @@ class OptimWrapper:
             TypeError: `value` is not of these forms.
             ValueError: It has another length than there are groups, or is not finite.
         """
-        decay = name in ("wd", "weight_decay")
-        if type(value) is float and isfinite(value) and not decay:
-            hypers.write(self.torch, name, value)
-            return
         values = _core.group_values(value, len(self._groups), name)
         spread: list[float | None] = [None] * len(self.torch.param_groups)
         for group, group_value in zip(self._groups, values, strict=True):
             for index in group:
                 spread[index] = group_value
-        if decay:
+        if name in _DECAY:
             for index in self._no_decay:
                 spread[index] = None
         hypers.write(self.torch, name, spread)
+
+    def setter(self, name: str) -> Callable[[Any], None]:
+        """Return what sets a hyper-parameter as `set_hyper` does, cheaper where that is often.
+
+        Args:
+            name: As in `set_hyper`.
+        """
+        plain = partial(self.set_hyper, name)
+        return plain if name in _DECAY else hypers.writer(self.torch, name, plain)
+
+    def getters(self, name: str) -> list[Callable[[], Any]]:
+        """Return what reads a hyper-parameter, for each group, cheaper than `get_hyper`.
+
+        Args:
+            name: As in `set_hyper`.
+        """
+        return [hypers.reader(self.torch, name, group[0]) for group in self._groups]
 
     def get_hyper(self, name: str) -> list[Any]:
         """Return a hyper-parameter's value in each group."""
         torch_groups = self.torch.param_groups
         return [hypers.read(torch_groups[group[0]], name) for group in self._groups]
-
-    def last_hyper(self, name: str) -> Any:
-        """Return a hyper-parameter's value in the last group."""
-        return hypers.read(self.torch.param_groups[self._groups[-1][0]], name)
 
     @property
     def hypers(self) -> list[dict[str, Any]]:
@@ -199,12 +210,11 @@ class OptimWrapper:
 
     def step(self) -> bool:
         """Take one optimizer step, unless the scaler skips it; return whether it was taken."""
-        taken = self._scaled_step(self.scaler) if self.scaler else self._plain_step()
-        self.steps += taken
-        return taken
-
-    def _plain_step(self) -> bool:
-        self.torch.step()
+        if self.scaler is None:
+            self.torch.step()
+        elif not self._scaled_step(self.scaler):
+            return False
+        self.steps += 1
         return True
 
     def _scaled_step(self, scaler: torch.amp.GradScaler) -> bool:
@@ -240,7 +250,7 @@ class OptimWrapper:
         return copied
 
     def live_state(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the state as `state_dict` does, but the tensors themselves, to be saved at once."""
+        """Return what `state_dict` copies, to be saved at once."""
         torch_groups = self.torch.param_groups
         left_out = ("params", "param_names")
         return {

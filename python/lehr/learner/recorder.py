@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lehr.sweep import Sweep
 
-# Losses wait on their device and are fetched together: each fetch waits for the device.
+# Losses wait on their device and are fetched together: each transfer waits for the device.
 _BLOCK = 64
 
 
@@ -100,11 +100,10 @@ class Recorder(Callback):
     def _fetch(self) -> None:
         if not self._waiting:
             return
-        # One transfer for all: losses that do not stack (another dtype or device) come singly.
-        if len({(loss.dtype, loss.device, loss.shape) for loss in self._waiting}) == 1:
-            losses = torch.stack(self._waiting).flatten().tolist()
-        else:
+        if self._waiting[0].is_cpu or len({loss.shape for loss in self._waiting}) > 1:
             losses = [loss.item() for loss in self._waiting]
+        else:
+            losses = torch.stack(self._waiting).flatten().tolist()
         self._waiting.clear()
         self._raw += losses
         self._losses += self._smoother.extend(losses)
@@ -146,7 +145,8 @@ class Recorder(Callback):
         if learn.training:
             waiting = self._waiting
             waiting.append(learn.loss)
-            self.lrs.append(learn.opt.last_hyper("lr"))
+            lr = learn.opt.torch.param_groups[-1]["lr"]
+            self.lrs.append(lr if type(lr) is float else float(lr))
             if len(waiting) >= _BLOCK:
                 self._fetch()
         else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from lehr import _core
@@ -71,15 +73,25 @@ class ParamScheduler(Callback):
                     raise TypeError(message)
         self.unit = unit
         self.restore = restore
-        self.hps_all: dict[str, list[list[Any]]] = {}
+        # What was in force, batch after batch, the values of all groups in a row.
+        self._rows: dict[str, array[float]] = {}
         self._before: dict[str, list[Any]] = {}
         self._prints: dict[str, Any] | None = None
         self._recording = False
 
     @property
-    def hps(self) -> dict[str, list[Any]]:
+    def hps(self) -> dict[str, list[float]]:
         """What was in force in each batch, by name, in the last group."""
         return {name: [row[-1] for row in rows] for name, rows in self.hps_all.items()}
+
+    @property
+    def hps_all(self) -> dict[str, list[list[float]]]:
+        """What was in force in each batch, by name: a list of one value per group."""
+        return {name: self._table(rows).tolist() for name, rows in self._rows.items()}
+
+    def _table(self, rows: array[float]) -> Any:
+        groups = len(self._before[next(iter(self._before))]) if self._before else 1
+        return np.array(rows).reshape(-1, groups)
 
     def before_fit(self) -> None:
         """Check the schedules against the optimizer and begin to record."""
@@ -99,22 +111,28 @@ class ParamScheduler(Callback):
                     f"groups of the optimizer, got {groups}"
                 )
                 raise ValueError(message)
-        self._values = {name: _evaluator(sched) for name, sched in self.scheds.items()}
+        self._plan = [(opt.setter(name), _evaluator(one)) for name, one in self.scheds.items()]
         self._recording = True
-        self.hps_all = {name: [] for name in self.scheds}
+        self._begin_record({name: array("d") for name in self.scheds})
+
+    def _begin_record(self, rows: dict[str, array[float]]) -> None:
+        self._rows = rows
+        self._record = [
+            (rows[name].append, read) for name in rows for read in self.learn.opt.getters(name)
+        ]
 
     def before_batch(self) -> None:
         """Set the hyper-parameters for this batch."""
         learn = self.learn
-        pos = learn.pct_step if self.unit == "step" else learn.pct_train
-        for name, value in self._values.items():
-            learn.opt.set_hyper(name, value(pos))
+        waits = learn.held or learn.lost
+        pos = learn.pct_step if waits and self.unit == "step" else learn.pct_train
+        for set_value, value in self._plan:
+            set_value(value(pos))
 
     def after_batch(self) -> None:
         """Record the values that were in force during this batch."""
-        opt = self.learn.opt
-        for name, rows in self.hps_all.items():
-            rows.append(opt.get_hyper(name))
+        for append, read in self._record:
+            append(read())
 
     def cleanup_fit(self) -> None:
         """Hand what was recorded to the recorder, also after an interruption."""
@@ -155,7 +173,9 @@ class ParamScheduler(Callback):
         for name, print_ in mine.items():
             check_same(name, state["scheds"][name], print_, steps)
         self._before = state["before"]
-        self.hps_all = {name: rows.tolist() for name, rows in state["hps_all"].items()}
+        self._begin_record(
+            {name: array("d", rows.flatten().tolist()) for name, rows in state["hps_all"].items()}
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.scheds!r})"
@@ -275,4 +295,4 @@ def _evaluator(sched: Any) -> Callable[[float], Any]:
     """Return what gives the value at a position: one number, or one per group."""
     if isinstance(sched, (list, tuple)):
         return lambda pos: [one(pos) for one in sched]
-    return sched.at if isinstance(sched, _core.Schedule) else sched  # type: ignore[no-any-return]
+    return sched.at if isinstance(sched, _core.Schedule) else sched

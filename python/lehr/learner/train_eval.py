@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lehr.learner.callback import Callback
 
 
@@ -29,29 +27,9 @@ class TrainEvalCallback(Callback):
             reset()
 
     def before_train(self) -> None:  # noqa: D102
-        self._place(0)
         self.learn.model.train()
         self.learn.training = True
-
-    def after_batch(self) -> None:  # noqa: D102
-        learn = self.learn
-        learn.train_iter += 1
-        self._place(learn.iter + 1)
 
     def before_validate(self) -> None:  # noqa: D102
         self.learn.model.eval()
         self.learn.training = False
-
-    def _place(self, batches: int) -> None:
-        """Set the position after so many batches of this epoch."""
-        learn = self.learn
-        n = learn.n_iter
-        if n:
-            learn.pct_train = (learn.epoch * n + min(n, batches)) / (learn.n_epoch * n)
-
-    def state_dict(self) -> dict[str, Any]:  # noqa: D102
-        return {"train_iter": self.learn.train_iter, "batches": self.learn.iter + 1}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
-        self.learn.train_iter = state["train_iter"]
-        self._place(state["batches"])
