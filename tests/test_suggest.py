@@ -429,3 +429,10 @@ def test_every_rule_suggests_from_sweeps_of_any_length(num_it):
     found = learn.lr_find(show_plot=False, num_it=num_it, suggest_funcs=RULES)
     sweep = learn.recorder.sweep
     assert all(sweep.lrs[0] / 10 <= lr <= sweep.lrs[-1] for lr in found)
+
+
+def test_two_sweeps_in_a_row_suggest_the_same():
+    """Row L15: the batches are drawn and shuffled as before."""
+    learn = synth_learner()
+    first, second = (learn.lr_find(show_plot=False, suggest_funcs=RULES) for _ in range(2))
+    assert first == second

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lehr import SchedExp, Sweep, _core
-from lehr.finder import run_sweep
+from lehr.finder import Snapshot, SweepEngine, run_sweep
 from state import capture
 from torch import nn
 
@@ -218,6 +218,32 @@ def test_a_non_finite_loss_is_shown_and_passed_over():
     smoothed = _core.Smoother(0.5).extend([1.0, math.nan, math.inf, 1.0])
     assert np.isnan(smoothed).tolist() == [False, True, True, False]
     assert smoothed[3] == 1.0
+
+
+def test_a_loader_s_own_generator_is_restored():
+    """Row L15."""
+    setup = Setup()
+    generator = torch.Generator().manual_seed(5)
+    state = generator.get_state()
+
+    def step():
+        torch.randperm(8, generator=generator)
+        return setup.step()
+
+    run_sweep(step, setup.model, setup.optimizer, num_it=3, generators=[generator])
+    assert torch.equal(generator.get_state(), state)
+
+
+def test_a_sweep_cut_between_rate_and_loss_ends_before_that_iteration():
+    setup = Setup()
+    engine = SweepEngine(
+        lambda: Snapshot(setup.model, setup.optimizer), lambda rate: None, num_it=5
+    )
+    engine.begin()
+    engine.end(1.0)
+    engine.begin()
+    engine._lrs.append(engine._rate)
+    assert engine.sweep.losses.tolist() == [1.0]
 
 
 def test_a_step_that_returns_no_loss_is_a_clear_error():

@@ -202,8 +202,9 @@ class SweepEngine:
         except (TypeError, ValueError, RuntimeError) as error:
             message = f"the loss of a step must be one number, got {loss!r}"
             raise TypeError(message) from error
-        stop = self._state.push(value)
+        # In this order: interrupted in between, the curve ends before this iteration.
         self._lrs.append(float(self._rate[-1]) if self._per_group else self._rate)
+        stop = self._state.push(value)
         if stop is None:
             return False
         self.stop = stop
@@ -212,7 +213,8 @@ class SweepEngine:
     @property
     def sweep(self) -> Sweep:
         """The curve so far."""
-        return Sweep(self._lrs, self._state.losses, self._state.smoothed, self.num_it, self.stop)
+        losses, smoothed = self._state.losses, self._state.smoothed
+        return Sweep(self._lrs[: len(losses)], losses, smoothed, self.num_it, self.stop)
 
 
 def integer(value: Any, name: str) -> int:
@@ -237,6 +239,7 @@ def run_sweep(
     num_it: int = 100,
     *,
     stop_div: bool = True,
+    generators: Iterable[torch.Generator] = (),
 ) -> Sweep:
     """Sweep the learning rate around a step function, and restore everything.
 
@@ -249,6 +252,8 @@ def run_sweep(
         end_lr: Rate that iteration `num_it` would have.
         num_it: Number of iterations, at least 1.
         stop_div: Whether to stop when the smoothed loss is above four times the best.
+        generators: Torch generators `step` draws from besides the global ones, such as that of
+            a loader.
 
     Returns:
         The curve. Model, optimizer, gradients, modes and random generators are as before, also
@@ -275,7 +280,12 @@ def run_sweep(
         hypers.write(optimizer, "lr", rates)
 
     engine = SweepEngine(
-        lambda: Snapshot(model, optimizer), set_lr, start_lr, end_lr, num_it, stop_div
+        lambda: Snapshot(model, optimizer, generators),
+        set_lr,
+        start_lr,
+        end_lr,
+        num_it,
+        stop_div,
     )
     with engine:
         stop = False
