@@ -65,14 +65,15 @@ def read(path: Path, device: Any = "cpu") -> Any:
         OSError: It cannot be read.
         ValueError: It holds more than tensors and plain values, or is damaged.
     """
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        message = f"{path} is damaged, or no file of tensors and plain values: {reason}"
-        raise ValueError(message) from error
+    with path.open("rb") as file:
+        try:
+            return torch.load(file, map_location=device, weights_only=True)
+        except MemoryError:
+            raise
+        except Exception as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            message = f"{path} is damaged, or no file of tensors and plain values: {reason}"
+            raise ValueError(message) from error
 
 
 def check_model(model: torch.nn.Module, state: Any, path: Path, *, strict: bool = True) -> None:
@@ -117,6 +118,8 @@ class Cut:
         if self._state["loader"] is not None:
             learn.dls.train.load_state_dict(self._state["loader"])
         self._apply(learn)
+        learn.epoch = min(self.epoch, learn.n_epoch - 1)
+        learn.pct_train = self.epoch / learn.n_epoch
         return self.epoch, None
 
     def enter(self, learn: Loop) -> tuple[int, Iterator[Any]]:
@@ -219,7 +222,7 @@ def _gather(
         "lehr": _MAGIC,
         "version": _VERSION,
         "method": method,
-        "arguments": {name: _plain(name, value) for name, value in arguments.items()},
+        "arguments": {name: _plain(value) for name, value in arguments.items()},
         "phase": learn._phase,  # noqa: SLF001
         "epoch": learn.epoch + (batches is None),
         "batches": batches,
@@ -261,18 +264,15 @@ def _check_loader(loader: Any) -> None:
         raise ValueError(message)
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Return an argument of a fit method as numbers, texts, lists and dictionaries."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, slice):
-        return {"slice": [_plain(name, value.start), _plain(name, value.stop)]}
+        return {"slice": [_plain(value.start), _plain(value.stop)]}
     if hasattr(value, "tolist"):
         return value.tolist()
-    if isinstance(value, (list, tuple, range)):
-        return [_plain(name, item) for item in value]
-    message = f"a checkpoint cannot keep `{name}` = {value!r}: expected numbers or a slice"
-    raise TypeError(message)
+    return float(value) if hasattr(value, "__float__") else [_plain(item) for item in value]
 
 
 def open_cut(learn: Learner, path: str | Path, cbs: list[Any]) -> tuple[str, dict[str, Any], Cut]:
@@ -407,8 +407,6 @@ class CheckpointCallback(Callback):
         if not self._active:
             return
         _check_loader(learn.dls.train)
-        for name, value in learn._call[1].items():  # type: ignore[index]  # noqa: SLF001
-            _plain(name, value)
         for leftover in place.glob(".checkpoint-*.tmp"):
             leftover.unlink(missing_ok=True)
         found = _checkpoints(place)

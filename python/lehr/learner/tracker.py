@@ -247,7 +247,9 @@ class SaveModelCallback(TrackerCallback):
     ) -> None:
         super().__init__(monitor, comp, min_delta, reset_on_fit)
         self.fname = str(fname)
-        self.every_epoch = int(integer(every_epoch, "every_epoch"))
+        # True is every epoch, False none.
+        flag = isinstance(every_epoch, bool)
+        self.every_epoch = int(every_epoch) if flag else integer(every_epoch, "every_epoch")
         if self.every_epoch < 0:
             message = f"`every_epoch` must be a number of epochs or False, got {every_epoch}"
             raise ValueError(message)
