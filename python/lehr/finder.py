@@ -276,12 +276,11 @@ def run_sweep(
     n = len(optimizer.param_groups)
 
     def set_lr(value: Any) -> None:
-        rates = [value] * n if type(value) is float else _core.group_values(value, n, "lr")
-        hypers.write(optimizer, "lr", rates)
+        hypers.write(optimizer, "lr", _core.group_values(value, n, "lr"))
 
     engine = SweepEngine(
         lambda: Snapshot(model, optimizer, generators),
-        set_lr,
+        hypers.writer(optimizer, "lr", set_lr),
         start_lr,
         end_lr,
         num_it,
