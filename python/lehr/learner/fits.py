@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -11,12 +12,12 @@ import torch
 
 from lehr import _core
 from lehr.finder import integer
-from lehr.learner.loop import Loop, as_list, planned_batches
+from lehr.learner.loop import Loop, as_callbacks, planned_batches
 from lehr.learner.optimizer import OptimWrapper, norm_bias_params
 from lehr.learner.schedule import ParamScheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import nn
 
@@ -96,11 +97,12 @@ class Fits(Loop):
                 below 1.
         """
         check_epochs(n_epoch, start_epoch, steps)
+        planned_batches(self.dls.train, steps)
         with self.added_cbs(cbs):
-            if reset_opt or self.opt is None:
-                self.create_opt()
-            self._set_wd(wd)
-            self._set("lr", self.lr if lr is None else lr)
+            with self._checking(reset_opt, wd):
+                rates = self._values("lr", self.lr if lr is None else lr)
+                self._set_wd(wd)
+            self.opt.set_hyper("lr", rates)
             self.steps = steps
             try:
                 self._fit(n_epoch, start_epoch)
@@ -113,14 +115,14 @@ class Fits(Loop):
         scheds: dict[str, Any],
         *,
         wd: Any,
-        cbs: Any,
+        cbs: list[Any],
         start_epoch: int,
         steps: int | None,
     ) -> None:
         self.fit(
             n_epoch,
             wd=wd,
-            cbs=[ParamScheduler(scheds), *as_list(cbs)],
+            cbs=[ParamScheduler(scheds), *cbs],
             start_epoch=start_epoch,
             steps=steps,
         )
@@ -169,9 +171,10 @@ class Fits(Loop):
             Learning Rates", 2017.
         """
         check_epochs(n_epoch, start_epoch, steps)
-        peak = self._peak(lr_max, reset_opt=reset_opt)
-        scheds = {"lr": _core.one_cycle_lr(peak, div, div_final, pct_start)}
-        momenta = self._momenta(moms)
+        cbs = as_callbacks(cbs)
+        with self._checking(reset_opt, wd):
+            scheds = {"lr": _core.one_cycle_lr(self._peak(lr_max), div, div_final, pct_start)}
+            momenta = self._momenta(moms)
         if momenta is not None:
             scheds["mom"] = _core.combined_cos(pct_start, *momenta)
         self._fit_scheduled(n_epoch, scheds, wd=wd, cbs=cbs, start_epoch=start_epoch, steps=steps)
@@ -213,8 +216,9 @@ class Fits(Loop):
             fastai, `Learner.fit_flat_cos`.
         """
         check_epochs(n_epoch, start_epoch, steps)
-        peak = self._peak(lr, reset_opt=reset_opt, name="lr")
-        scheds = {"lr": _core.flat_cos_lr(peak, div_final, pct_start)}
+        cbs = as_callbacks(cbs)
+        with self._checking(reset_opt, wd):
+            scheds = {"lr": _core.flat_cos_lr(self._peak(lr, "lr"), div_final, pct_start)}
         self._fit_scheduled(n_epoch, scheds, wd=wd, cbs=cbs, start_epoch=start_epoch, steps=steps)
 
     @resumable
@@ -257,14 +261,16 @@ class Fits(Loop):
             Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2016.
         """
         for name, value in (("n_cycles", n_cycles), ("cycle_len", cycle_len)):
-            if integer(value, name) < 1:
+            if count(value, name) < 1:
                 message = f"`{name}` must be at least 1, got {value}"
                 raise ValueError(message)
         n_epoch = _core.sgdr_epochs(n_cycles, cycle_len, cycle_mult)
         check_epochs(n_epoch, start_epoch, steps)
-        peak = self._peak(lr_max, reset_opt=reset_opt)
+        cbs = as_callbacks(cbs)
         batches = n_epoch * planned_batches(self.dls.train, steps)
-        scheds = {"lr": _core.sgdr_lr(peak, n_cycles, cycle_mult, batches)}
+        with self._checking(reset_opt, wd):
+            peak = self._peak(lr_max)
+            scheds = {"lr": _core.sgdr_lr(peak, n_cycles, cycle_mult, batches)}
         self._fit_scheduled(n_epoch, scheds, wd=wd, cbs=cbs, start_epoch=start_epoch, steps=steps)
 
     @resumable
@@ -319,18 +325,23 @@ class Fits(Loop):
         Reference:
             fastai, `Learner.fine_tune`.
         """
-        if integer(freeze_epochs, "freeze_epochs") < 0:
+        if count(freeze_epochs, "freeze_epochs") < 0:
             message = f"`freeze_epochs` must be at least 0, got {freeze_epochs}"
             raise ValueError(message)
         check_epochs(epochs, 0, steps, name="epochs")
         check_epochs(freeze_epochs + epochs, start_epoch, steps, name="freeze_epochs + epochs")
-        if self.opt is None:
-            self.create_opt()
-        base_lr = self.lr if base_lr is None else base_lr
-        frozen_peak, peak = _core.fine_tune_lrs(base_lr, lr_mult, len(self.opt))
+        planned_batches(self.dls.train, steps)
+        cbs = as_callbacks(cbs)
+        # What either fit would refuse is refused before the first.
+        with self._checking(reset_opt, wd):
+            base_lr = self.lr if base_lr is None else base_lr
+            frozen_peak, peak = _core.fine_tune_lrs(base_lr, lr_mult, len(self.opt))
+            peak = peak if lr_max is None else self._peak(lr_max)
+            _core.one_cycle_lr(peak, div, div_final, pct_start)
+            momenta = self._momenta(moms)
         common = {
-            "div_final": div_final, "wd": wd, "moms": moms, "cbs": as_list(cbs),
-            "reset_opt": reset_opt, "steps": steps,
+            "div_final": div_final, "wd": wd, "moms": False if momenta is None else momenta,
+            "cbs": cbs, "reset_opt": reset_opt, "steps": steps,
         }  # fmt: skip
         # An optimizer that was loaded for the middle of a fit goes on with its state.
         cut = self._cut
@@ -348,7 +359,7 @@ class Fits(Loop):
             self._freeze_to(0, clear=start_epoch == 0)
             self.fit_one_cycle(
                 epochs,
-                peak if lr_max is None else lr_max,
+                peak,
                 pct_start=pct_start,
                 div=div,
                 start_epoch=start_epoch,
@@ -424,7 +435,7 @@ class Fits(Loop):
     def _freeze_to(self, n: int, *, clear: bool = True) -> None:
         if self.opt is None:
             self.create_opt()
-        self.opt.freeze_to(integer(n, "n"))
+        self.opt.freeze_to(count(n, "n"))
         if clear:
             self.opt.clear_state()
 
@@ -435,20 +446,36 @@ class Fits(Loop):
     def _set_wd(self, wd: Any = None) -> None:
         wd = self.wd if wd is None else wd
         if wd is not None:
-            self._set("wd", wd)
+            self.opt.set_hyper("wd", self._values("wd", wd))
 
-    def _set(self, name: str, value: Any) -> None:
-        """Set a rate or weight decay that the caller gave."""
+    def _values(self, name: str, value: Any) -> list[float]:
+        """Return a rate or weight decay that the caller gave, one value per group."""
         values = _core.group_values(value, len(self.opt), name)
         if min(values) < 0:
             message = f"`{name}` must be at least 0, got {value!r}"
             raise ValueError(message)
-        self.opt.set_hyper(name, values)
+        return values
 
-    def _peak(self, lr: Any, *, reset_opt: bool, name: str = "lr_max") -> Any:
+    @contextmanager
+    def _checking(self, reset_opt: bool, wd: Any) -> Iterator[None]:
+        """Have an optimizer in the body, a new one with `reset_opt`, and a `wd` that fits it.
+
+        Where the body refuses an argument, the learner has its old optimizer again.
+        """
+        before = self.opt, self.lr
+        try:
+            if reset_opt or self.opt is None:
+                self.create_opt()
+            wd = self.wd if wd is None else wd
+            if wd is not None:
+                self._values("wd", wd)
+            yield
+        except BaseException:
+            self.opt, self.lr = before
+            raise
+
+    def _peak(self, lr: Any, name: str = "lr_max") -> Any:
         """Return a rate that the caller gave, or the learner's: one number, or one per group."""
-        if reset_opt or self.opt is None:
-            self.create_opt()
         values = _core.group_values(self.lr if lr is None else lr, len(self.opt), name)
         return values[0] if len(values) == 1 else values
 
@@ -470,6 +497,8 @@ class Fits(Loop):
                 stacklevel=4,
             )
             return None
+        if not opt.has_hyper("mom"):
+            opt.get_hyper("mom")  # raises, and lists what there is
         checked: list[Any] = []
         for index, value in enumerate(moms):
             values = _core.group_values(value, len(opt), f"moms[{index}]")
@@ -478,6 +507,18 @@ class Fits(Loop):
                 raise ValueError(message)
             checked.append(values[0] if len(values) == 1 else values)
         return checked[0], checked[1], checked[2]
+
+
+def count(value: Any, name: str) -> int:
+    """Return an integer argument as an int; a flag is none.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, bool):
+        message = f"`{name}` must be an integer, got {value!r}"
+        raise TypeError(message)
+    return integer(value, name)
 
 
 def check_epochs(
@@ -493,10 +534,7 @@ def check_epochs(
     if steps is not None:
         lengths.append(("steps", steps))
     for what, value in lengths:
-        if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-            message = f"`{what}` must be an integer, got {value!r}"
-            raise TypeError(message)
-        if value < 1 and what != "start_epoch":
+        if count(value, what) < 1 and what != "start_epoch":
             message = f"`{what}` must be at least 1, got {value}"
             raise ValueError(message)
     if not 0 <= start_epoch <= n_epoch:

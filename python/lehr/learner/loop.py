@@ -451,6 +451,20 @@ def as_list(items: Any) -> list[Any]:
     return list(items) if isinstance(items, Iterable) and not isinstance(items, type) else [items]
 
 
+def as_callbacks(cbs: Any) -> list[Callback]:
+    """Return one callback or several as a list, classes as instances of them.
+
+    Raises:
+        TypeError: Something is no callback.
+    """
+    callbacks = [cb() if isinstance(cb, type) else cb for cb in as_list(cbs)]
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            message = f"`cbs` must hold callbacks, got {callback!r}"
+            raise TypeError(message)
+    return callbacks
+
+
 def loader_length(loader: Any) -> int | None:
     """Return the length of a loader, `None` where it has none."""
     try:
