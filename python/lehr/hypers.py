@@ -152,6 +152,25 @@ def _replace(current: Any, value: float) -> Any:
     return float(value)
 
 
+def separate(optimizer: Optimizer) -> None:
+    """Give each group tensors of its own: torch puts the one it was given into all of them."""
+    seen: set[int] = set()
+    for group in optimizer.param_groups:
+        for key, value in group.items():
+            if key != "params":
+                group[key] = _own(value, seen)
+
+
+def _own(value: Any, seen: set[int]) -> Any:
+    if isinstance(value, tuple):
+        return type(value)(_own(item, seen) for item in value)
+    if not hasattr(value, "fill_"):
+        return value
+    value = value.clone() if id(value) in seen else value
+    seen.add(id(value))
+    return value
+
+
 def keep(optimizer: Optimizer, copy: Callable[[Any], Callable[[], Any]]) -> Callable[[], None]:
     """Remember every hyper-parameter of every group; calling the result puts them back.
 

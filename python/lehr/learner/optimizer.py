@@ -94,6 +94,7 @@ class OptimWrapper:
                 message = "`params` must be left out when `opt` is a built optimizer"
                 raise TypeError(message)
             self.torch = opt
+            hypers.separate(opt)
             self._groups = [[index] for index in range(len(opt.param_groups))]
             self._no_decay: set[int] = set()
             return
@@ -106,6 +107,7 @@ class OptimWrapper:
         self._no_decay = set()
         if no_decay and "weight_decay" in self.torch.defaults:
             self._split_decay(groups, no_decay, opt, kwargs)
+        hypers.separate(self.torch)
 
     def _split_decay(
         self,
