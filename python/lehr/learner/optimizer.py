@@ -258,7 +258,7 @@ class OptimWrapper:
         return {
             "state": [self.torch.state.get(param, {}) for param in self.all_params()],
             "hypers": [
-                {k: v for k, v in torch_groups[g[0]].items() if k not in left_out}
+                {k: _plain(v) for k, v in torch_groups[g[0]].items() if k not in left_out}
                 for g in self._groups
             ],
         }
@@ -366,6 +366,15 @@ def _copy(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_copy(item) for item in value)
     return value
+
+
+def _plain(value: Any) -> Any:
+    """Return a hyper-parameter with numpy's numbers as Python's, which any file takes (row R8)."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, torch.Tensor) or not hasattr(value, "item"):
+        return value
+    return value.item()
 
 
 def _as_groups(params: Iterable[Any]) -> list[Params]:
