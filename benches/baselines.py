@@ -43,3 +43,36 @@ def reference_rules():
 
     names = ("valley", "slide", "minimum", "steep")
     return {name: getattr(schedule, name) for name in names}, as_curve
+
+
+def hand_written_loop(
+    model, optimizer, loss_func, batches, lr_max, div=25, div_final=1e5, pct=0.25
+):
+    """One epoch of 1cycle with rates, momenta and the debiased average of the loss kept."""
+    model.train()
+    steps = len(batches)
+    lrs, momenta, losses = [], [], []
+    average, weight = 0.0, 0.0
+    for step, (x, y) in enumerate(batches):
+        pos = step / steps
+        if pos < pct:
+            share = (1 - math.cos(math.pi * pos / pct)) / 2
+            lr = lr_max / div + share * (lr_max - lr_max / div)
+            momentum = 0.95 - share * 0.1
+        else:
+            share = (1 - math.cos(math.pi * (pos - pct) / (1 - pct))) / 2
+            lr = lr_max + share * (lr_max / div_final - lr_max)
+            momentum = 0.85 + share * 0.1
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+            group["momentum"] = momentum
+        loss = loss_func(model(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        average = 0.98 * average + 0.02 * loss.item()
+        weight = 0.98 * weight + 0.02
+        losses.append(average / weight)
+        lrs.append(lr)
+        momenta.append(momentum)
+    return lrs, momenta, losses
