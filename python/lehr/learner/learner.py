@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -175,6 +176,12 @@ class Learner(Fits):
 
     def _file(self, file: str | Path) -> Path:
         """Return where a model of that name is kept: `path / model_dir / file.pth`."""
+        if not isinstance(file, (str, os.PathLike)):
+            message = f"`file` must be a name or a path without its suffix, got {file!r}"
+            raise TypeError(message)
+        if not Path(file).name:
+            message = f"`file` must be a name or a path without its suffix, got {str(file)!r}"
+            raise ValueError(message)
         return self.path / self.model_dir / f"{file}.pth"
 
     def save(self, file: str | Path, with_opt: bool = True) -> Path:
@@ -234,7 +241,12 @@ class Learner(Fits):
             UserWarning: `with_opt` is given and the file holds no optimizer.
         """
         path = self._file(file)
-        state = checkpoint.read(path, self.dls.device if device is None else device)
+        try:
+            device = torch.device(self.dls.device if device is None else device)
+        except (RuntimeError, TypeError) as error:
+            message = f"`device` must be a torch device, got {device!r}"
+            raise ValueError(message) from error
+        state = checkpoint.read(path, device)
         whole = isinstance(state, dict) and set(state) in (
             {"model", "opt"},
             {"model", "opt", "frozen"},
@@ -243,15 +255,7 @@ class Learner(Fits):
         checkpoint.check_model(self.model, model, path, strict=strict)
         opt = state["opt"] if whole and with_opt else None
         if opt is not None:
-            if self.opt is None:
-                self.create_opt()
-            try:
-                self.opt.check_state_dict(opt)
-            except ValueError as error:
-                message = (
-                    f"the optimizer in {path} does not fit: {error}; `with_opt=False` leaves it out"
-                )
-                raise ValueError(message) from error
+            self._check_opt(opt, state.get("frozen", 0), path)
         elif with_opt:
             warnings.warn(
                 f"{path} holds no optimizer state: pass `with_opt=False` to say so", stacklevel=2
@@ -260,9 +264,31 @@ class Learner(Fits):
         self.model.to(self.dls.device)
         if opt is not None:
             self.opt.load_state_dict(opt)
-            if "frozen" in state:
-                self.opt.freeze_to(min(state["frozen"], len(self.opt)))
+            # Parameters that were frozen by hand stay so where the groups are as they were.
+            if state.get("frozen", self.opt.frozen_idx) != self.opt.frozen_idx:
+                self.opt.train_from(min(state["frozen"], len(self.opt)))
         return self
+
+    def _check_opt(self, state: Any, frozen: Any, path: Path) -> None:
+        """Have an optimizer, and raise ValueError where a saved one does not fit it."""
+        before = self.opt, self.lr
+        try:
+            if self.opt is None:
+                self.create_opt()
+            self.opt.check_state_dict(state)
+        except ValueError as error:
+            self.opt, self.lr = before
+            message = (
+                f"the optimizer in {path} does not fit: {error}; `with_opt=False` leaves it out"
+            )
+            raise ValueError(message) from error
+        if isinstance(frozen, bool) or not isinstance(frozen, int) or frozen < 0:
+            self.opt, self.lr = before
+            message = (
+                f"{path} is damaged: `frozen` must be a number of groups, at least 0, "
+                f"got {frozen!r}"
+            )
+            raise ValueError(message)
 
     def resume(self, path: str | Path, cbs: Any = None) -> None:
         """Go on with the training that a `CheckpointCallback` saved, to its end.

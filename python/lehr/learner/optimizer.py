@@ -22,6 +22,12 @@ Adam = partial(torch.optim.AdamW, betas=(0.9, 0.99), eps=1e-5, weight_decay=0.01
 # The names of weight decay, which parameters without it do not follow.
 _DECAY = ("wd", "weight_decay")
 
+# What torch's optimizers gather in the shape of the parameter.
+_SHAPED = frozenset({
+    "acc_delta", "ax", "exp_avg", "exp_avg_sq", "exp_inf", "grad_avg", "max_exp_avg_sq",
+    "momentum_buffer", "prev", "square_avg", "step_size", "sum",
+})  # fmt: skip
+
 _NORMS = (
     nn.modules.batchnorm._NormBase,  # noqa: SLF001 (the public classes' only common base)
     nn.LayerNorm,
@@ -297,8 +303,16 @@ class OptimWrapper:
 
     def check_state_dict(self, state: Any) -> None:
         """Raise ValueError where `load_state_dict` would, and change nothing."""
-        if not isinstance(state, dict) or not {"state", "hypers"} <= state.keys():
-            message = "the state must be a dictionary of `state` and `hypers`"
+        if not (
+            isinstance(state, dict)
+            and all(
+                isinstance(state.get(part), list) and all(isinstance(x, dict) for x in state[part])
+                for part in ("state", "hypers")
+            )
+        ):
+            message = (
+                "the state must be a dictionary of `state` and `hypers`, lists of dictionaries"
+            )
             raise ValueError(message)
         every = self.all_params()
         for what, ours, theirs in (
@@ -308,24 +322,33 @@ class OptimWrapper:
             if ours != theirs:
                 message = f"the optimizer has {ours} {what}, its saved state {theirs}"
                 raise ValueError(message)
-        torch_groups = self.torch.param_groups
-        for index, values in enumerate(state["hypers"]):
-            known = torch_groups[self._groups[index][0]].keys() - {"params", "param_names"}
-            if known != values.keys():
-                message = (
-                    f"{type(self.torch).__name__} has the hyper-parameters {sorted(known)}, its "
-                    f"saved state {sorted(values)}"
-                )
-                raise ValueError(message)
+        self._check_hypers(state["hypers"])
         for index, (param, one) in enumerate(zip(every, state["state"], strict=True)):
             for name, value in one.items():
-                shaped = isinstance(value, torch.Tensor) and value.ndim and value.numel() > 1
-                if shaped and value.shape != param.shape:
+                shape = getattr(value, "shape", None)
+                if name in _SHAPED and value is not None and shape != param.shape:
+                    found = repr(value) if shape is None else tuple(shape)
                     message = (
                         f"parameter {index} has shape {tuple(param.shape)}, its saved `{name}` "
-                        f"{tuple(value.shape)}"
+                        f"{found}"
                     )
                     raise ValueError(message)
+
+    def _check_hypers(self, every: list[dict[str, Any]]) -> None:
+        kind = type(self.torch).__name__
+        for members, values in zip(self._groups, every, strict=True):
+            group = self.torch.param_groups[members[0]]
+            known = group.keys() - {"params", "param_names"}
+            if known != values.keys():
+                message = (
+                    f"{kind} has the hyper-parameters {sorted(known)}, its saved state "
+                    f"{sorted(map(str, values))}"
+                )
+                raise ValueError(message)
+            for name in known:
+                if not _alike(name, group[name], values[name]):
+                    message = f"{kind} has `{name}` = {group[name]!r}, its saved state has "
+                    raise ValueError(message + repr(values[name]))
 
     # Freezing.
 
@@ -348,6 +371,10 @@ class OptimWrapper:
                 f"freezing {n} groups of a model that has {groups} freezes all of it",
                 stacklevel=4,
             )
+        self.train_from(first)
+
+    def train_from(self, first: int) -> None:
+        """Train the groups from `first` on, as `freeze_to`, none without a warning."""
         self.frozen_idx = first
         for index, params in enumerate(self.param_lists):
             for param in params:
@@ -366,6 +393,17 @@ def _copy(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_copy(item) for item in value)
     return value
+
+
+def _alike(name: str, ours: Any, theirs: Any) -> bool:
+    """Whether a saved hyper-parameter can take the place of ours."""
+    if name == "decoupled_weight_decay":
+        # Nothing but this tells Adam from AdamW.
+        return bool(ours == theirs)
+    if isinstance(ours, tuple):
+        fits = isinstance(theirs, (list, tuple)) and len(ours) == len(theirs)
+        return fits and all(map(hypers.is_number, theirs))
+    return hypers.is_number(theirs) if hypers.is_number(ours) else not isinstance(theirs, str)
 
 
 def _plain(value: Any) -> Any:
