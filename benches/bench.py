@@ -5,7 +5,7 @@ import sys
 
 import timing
 
-TOPICS = ("calls", "rules", "finder", "package")
+TOPICS = ("calls", "rules", "finder", "learner", "package")
 
 
 def main():
