@@ -61,8 +61,10 @@ class Loop:
         self.xb: tuple[Any, ...] = ()
         self.yb: tuple[Any, ...] = ()
         self.cbs: list[Callback] = []
-        # Batches whose gradients wait for a step, and batches that no step has used.
+        # Batches whose gradients wait for a step, and batches that no step has used, both of those
+        # planned; how many planned ones are behind, of how many.
         self.held = self.lost = 0
+        self._done, self._planned = 0, 1
         self.steps: int | None = None
         self._cut: Cut | None = None
         self._resolve()
@@ -102,7 +104,7 @@ class Loop:
 
     def _train(self, cut: Cut | None = None) -> None:
         self._use(self.dls.train, training=True)
-        self.pct_train = self.epoch / self.n_epoch
+        self._set_done(0)
         try:
             self("before_train")
             done, batches = (0, iter(self.dl)) if cut is None else cut.enter(self)
@@ -132,6 +134,8 @@ class Loop:
         on = self._table
         send = self.send
         training, held = self.training, self.held
+        # One more than planned moves no schedule (row S6).
+        planned = training and self.iter < self.n_iter
         steps = self.opt.steps if training else 0
         self.batch, self.xb, self.yb = take_batch(
             batch, self.dls.device, has_loss=self.loss_func is not None
@@ -147,19 +151,18 @@ class Loop:
             if on["after_loss"]:
                 send("after_loss")
             if training and self.loss_grad is not None:
-                self._backward(on)
-                self.held += 1
+                self._backward(on, planned)
                 self._step(on)
                 if self.opt.steps == steps:
                     # The gradients are dropped unused.
-                    self.lost += self.held
+                    self.lost += held + planned
                 self.held = 0
                 self.opt.torch.zero_grad()
         except CancelBatchException:
-            if training and self.held == held:
-                self.lost += 1
-            elif training and self.opt.steps != steps:
+            if training and self.opt.steps != steps:
                 self.held = 0
+            elif planned and self.held == held:
+                self.lost += 1
             send("after_cancel_batch")
         if training:
             self.train_iter += 1
@@ -167,11 +170,12 @@ class Loop:
         if on["after_batch"]:
             send("after_batch")
 
-    def _backward(self, on: Handlers) -> None:
+    def _backward(self, on: Handlers, planned: bool) -> None:
         try:
             if on["before_backward"]:
                 self.send("before_backward")
             self.loss_grad.backward()
+            self.held += planned
         except CancelBackwardException:
             self.send("after_cancel_backward")
         if on["after_backward"]:
@@ -214,8 +218,12 @@ class Loop:
 
     def place(self) -> None:
         """Set the position behind this batch; one more than planned stays at the epoch's end."""
-        n, done = self.n_iter, self.iter + 1
-        self.pct_train = (self.epoch * n + (min(n, done))) / (self.n_epoch * n)
+        self._set_done(min(self.n_iter, self.iter + 1))
+
+    def _set_done(self, batches: int) -> None:
+        n = self.n_iter
+        self._done, self._planned = self.epoch * n + batches, self.n_epoch * n
+        self.pct_train = self._done / self._planned
 
     @property
     def pct_step(self) -> float:
@@ -227,9 +235,7 @@ class Loop:
         """
         if not (self.held or self.lost):
             return self.pct_train
-        n = self.n_iter
-        done = self.epoch * n + min(self.iter, n) - self.held - self.lost
-        return max(done, 0) / (self.n_epoch * n)
+        return max(self._done - self.held - self.lost, 0) / self._planned
 
     def _use(self, loader: Any, *, training: bool) -> None:
         self.dl = loader
