@@ -11,7 +11,7 @@ import torch
 
 from lehr import _core
 from lehr.learner import checkpoint
-from lehr.learner.fits import Fits
+from lehr.learner.fits import Fits, count
 from lehr.learner.loop import as_list, loader_length
 from lehr.learner.metrics import make_metric
 from lehr.learner.optimizer import Adam, params
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from lehr.learner.data import DataLoaders
     from lehr.learner.optimizer import OptimWrapper
     from lehr.sweep import Sweep
+
+
+# Where the loop is, and in which batch.
+_PLACE = (
+    "dl", "n_iter", "iter", "training", "batch", "xb", "yb", "pred", "loss", "loss_grad",
+)  # fmt: skip
 
 
 class Learner(Fits):
@@ -142,6 +148,8 @@ class Learner(Fits):
 
         Raises:
             IndexError: There is no loader of that index.
+            TypeError: `ds_idx` is no integer, or `dl` cannot be iterated over.
+            ValueError: The loader is empty.
 
         Example:
             >>> from lehr.testing import synth_learner
@@ -149,12 +157,20 @@ class Learner(Fits):
             1
         """
         if dl is None:
-            if not -len(self.dls) <= ds_idx < len(self.dls):
+            if not -len(self.dls) <= count(ds_idx, "ds_idx") < len(self.dls):
                 message = f"`ds_idx` must be among {len(self.dls)} loaders, got {ds_idx}"
                 raise IndexError(message)
             dl = self.dls[ds_idx]
+        if not (hasattr(dl, "__iter__") or hasattr(dl, "__getitem__")):
+            message = f"`dl` must be an iterable of batches, got {dl!r}"
+            raise TypeError(message)
+        if loader_length(dl) == 0:
+            message = "the loader must hold at least one batch, got none"
+            raise ValueError(message)
         recorder = Recorder(add_time=False)
-        training = self.training
+        # A callback may ask in the middle of a fit, which goes on where it was.
+        place = {name: self.__dict__[name] for name in _PLACE if name in self.__dict__}
+        metrics = [(one, one.state_dict()) for one in self.metrics] if self._call else []
         modes = [(module, module.training) for module in self.model.modules()]
         outside = [cb for cb in self.cbs if isinstance(cb, (Recorder, ProgressCallback))]
         self.model.to(self.dls.device)
@@ -168,7 +184,11 @@ class Learner(Fits):
         finally:
             for module, mode in modes:
                 module.training = mode
-            self.training = training
+            for metric, state in metrics:
+                metric.load_state_dict(state)
+            for name in _PLACE:
+                self.__dict__.pop(name, None)
+            self.__dict__.update(place)
             self._use_table()
         return recorder.log
 
