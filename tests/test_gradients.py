@@ -673,3 +673,13 @@ def test_a_fused_optimizer_skips_and_counts_on_cuda():
     fit(learn, 1, [mixed, scales])
     assert learn.opt.steps == 10 - sum(scales.cancelled)
     assert scales.moved == [not one for one in scales.cancelled]
+
+
+def test_a_validation_that_raises_leaves_no_autocast_on():
+    def wrong(pred, target):
+        raise ZeroDivisionError
+
+    learn = synth_learner(cbs=MixedPrecision("bf16"), metrics=wrong)
+    with pytest.raises(ZeroDivisionError):
+        learn.validate()
+    assert not torch.is_autocast_enabled("cpu")

@@ -275,12 +275,12 @@ def run_sweep(
     """
     n = len(optimizer.param_groups)
 
-    def set_lr(value: Any) -> None:
-        hypers.write(optimizer, "lr", _core.group_values(value, n, "lr"))
+    def set_any(name: str, value: Any) -> None:
+        hypers.write(optimizer, name, _core.group_values(value, n, name))
 
     engine = SweepEngine(
         lambda: Snapshot(model, optimizer, generators),
-        hypers.writer(optimizer, "lr", set_lr),
+        hypers.writer(optimizer, ["lr"], set_any),
         start_lr,
         end_lr,
         num_it,

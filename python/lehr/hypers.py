@@ -26,6 +26,11 @@ _KEYS: dict[str, tuple[tuple[str, int | None], ...]] = {
 _PLAIN = {name: keys[0][0] for name, keys in _KEYS.items()}
 
 
+def float_key(name: str) -> str:
+    """Return the torch key that holds `name` where a group has it as a float."""
+    return _PLAIN.get(name, name)
+
+
 def locate(group: dict[str, Any], name: str) -> tuple[str, int | None]:
     """Find the torch key, and the index into its tuple, that `name` stands for in a group.
 
@@ -107,42 +112,32 @@ def write(optimizer: Optimizer, name: str, values: Sequence[float | None]) -> No
 
 
 def writer(
-    optimizer: Optimizer, name: str, otherwise: Callable[[Any], None]
-) -> Callable[[Any], None]:
-    """Return what writes one finite float to all torch groups, as `write` does, a little cheaper.
+    optimizer: Optimizer, names: Sequence[str], otherwise: Callable[[str, Any], None]
+) -> Callable[..., None]:
+    """Return what writes one value for each of `names`, as `write` does, a little cheaper.
 
     Args:
         optimizer: Any torch optimizer.
-        name: As in `write`.
-        otherwise: Called with any other value, or where a group holds no float.
+        names: As in `write`.
+        otherwise: Called with a name and its value where that is no finite float, or where a
+            group holds no float.
     """
-    key = _PLAIN.get(name, name)
+    keys = [(name, float_key(name)) for name in names]
 
-    def write_one(value: Any) -> None:
+    def write_floats(*values: Any) -> None:
         groups = optimizer.param_groups
-        plain = type(value) is float and isfinite(value)
-        for group in groups:
-            if type(group.get(key)) is not float:
-                plain = False
-        if plain:
+        for (name, key), value in zip(keys, values, strict=True):
+            plain = type(value) is float and isfinite(value)
             for group in groups:
-                group[key] = value
-        else:
-            otherwise(value)
+                if type(group.get(key)) is not float:
+                    plain = False
+            if plain:
+                for group in groups:
+                    group[key] = value
+            else:
+                otherwise(name, value)
 
-    return write_one
-
-
-def reader(optimizer: Optimizer, name: str, index: int) -> Callable[[], Any]:
-    """Return what reads a hyper-parameter of one torch group, as `read` does, a little cheaper."""
-    key = _PLAIN.get(name, name)
-
-    def read_one() -> Any:
-        group = optimizer.param_groups[index]
-        value = group.get(key)
-        return value if type(value) is float else read(group, name)
-
-    return read_one
+    return write_floats
 
 
 def _replace(current: Any, value: float) -> Any:

@@ -139,7 +139,7 @@ class Cut:
             _skip(iterator, done)
         self._apply(learn)
         learn.iter = done - 1
-        learn.place()
+        learn.set_done(done)
         return done, iterator
 
     def _apply(self, learn: Loop) -> None:

@@ -180,7 +180,12 @@ class Learner(Fits):
                 self.removed_cbs(outside),
                 self.added_cbs([recorder, *as_list(cbs)]),
             ):
-                self._validate(dl)
+                try:
+                    self._validate(dl)
+                except BaseException:
+                    # There is no `cleanup_fit` here: so callbacks leave what a batch entered.
+                    self("after_cancel_validate")
+                    raise
         finally:
             for module, mode in modes:
                 module.training = mode
@@ -373,7 +378,9 @@ class Learner(Fits):
             stop_div: Whether to stop when the smoothed loss is above four times the best.
             show_plot: Whether to draw the curve with the suggestions (needs matplotlib).
             suggest_funcs: A rule, or several: functions of `(lrs, losses, num_it)` that get
-                one-dimensional float64 tensors and return `(suggestion, (x, y))`. `None` for none.
+                one-dimensional float64 tensors and return `(suggestion, (x, y))`; names of lehr's
+                ("valley", "slide", "minimum", "steep"); or a mapping of names to rules. `None` for
+                none.
 
         Returns:
             A named tuple with one float a rule, by the rules' names, NaN with a warning where a
@@ -392,7 +399,8 @@ class Learner(Fits):
         before = dict(self.__dict__)
         silenced = [(callback, callback.run) for callback in self.cbs]
         # Callbacks that read the recorder find one of the sweep; the fit's own stays as it is.
-        inside = [Recorder(), finder] if "recorder" in before else [finder]
+        readers = [cb for cb in self.cbs if cb.in_sweep and not isinstance(cb, TrainEvalCallback)]
+        inside = [Recorder(), finder] if readers and "recorder" in before else [finder]
         states = [(callback, callback.state_dict()) for callback in self.cbs if callback.in_sweep]
         try:
             finder.open(self)

@@ -104,7 +104,7 @@ class Loop:
 
     def _train(self, cut: Cut | None = None) -> None:
         self._use(self.dls.train, training=True)
-        self._set_done(0)
+        self.set_done(0)
         try:
             self("before_train")
             done, batches = (0, iter(self.dl)) if cut is None else cut.enter(self)
@@ -125,104 +125,91 @@ class Loop:
             self("after_cancel_validate")
         self("after_validate")
 
-    def _all_batches(self, batches: Iterable[tuple[int, Any]]) -> None:
+    def _all_batches(  # noqa: C901, PLR0912, PLR0915
+        self, batches: Iterable[tuple[int, Any]]
+    ) -> None:
+        # One function, and no event without callbacks: a call costs more than what it does here.
+        training = self.training
         for self.iter, batch in batches:
-            self._one_batch(batch)
+            on, opt = self._table, self.opt
+            held, steps = self.held, opt.steps if training else 0
+            # One more than planned moves no schedule (row S6).
+            planned = training and self.iter < self.n_iter
+            self.batch, self.xb, self.yb = take_batch(
+                batch, self.dls.device, has_loss=self.loss_func is not None
+            )
+            self.loss_grad = None
+            try:
+                if on["before_batch"]:
+                    self.send("before_batch")
+                xb = self.xb
+                plain = len(xb) != 1 or isinstance(xb[0], torch.Tensor)
+                self.pred = self.model(*xb) if plain else self._forward(xb[0])
+                if on["after_pred"]:
+                    self.send("after_pred")
+                loss_func, yb = self.loss_func, self.yb
+                loss = loss_func(self.pred, *yb) if loss_func and yb else self._other_loss()
+                if loss is not None:
+                    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+                        raise _no_number(loss)
+                    self.loss_grad = loss
+                    self.loss = loss.detach()
+                if on["after_loss"]:
+                    self.send("after_loss")
+                if training and self.loss_grad is not None:
+                    try:
+                        if on["before_backward"]:
+                            self.send("before_backward")
+                        self.loss_grad.backward()
+                        self.held += planned
+                    except CancelBackwardException:
+                        self.send("after_cancel_backward")
+                    if on["after_backward"]:
+                        self.send("after_backward")
+                    try:
+                        if on["before_step"]:
+                            self.send("before_step")
+                        if not opt.step():
+                            raise CancelStepException  # noqa: TRY301
+                    except CancelStepException:
+                        self.send("after_cancel_step")
+                    if on["after_step"]:
+                        self.send("after_step")
+                    if opt.steps == steps:
+                        # The gradients are dropped unused.
+                        self.lost += held + planned
+                    self.held = 0
+                    opt.torch.zero_grad()
+            except CancelBatchException:
+                if training and opt.steps != steps:
+                    self.held = 0
+                elif planned and self.held == held:
+                    self.lost += 1
+                self.send("after_cancel_batch")
+            if training:
+                self.train_iter += 1
+                self._done += planned
+                self.pct_train = self._done / self._planned
+            if on["after_batch"]:
+                self.send("after_batch")
 
-    def _one_batch(self, batch: Any) -> None:  # noqa: C901 (it is one story)
-        # Most events have no callback: asking first is cheaper than sending them.
-        on = self._table
-        send = self.send
-        training, held = self.training, self.held
-        # One more than planned moves no schedule (row S6).
-        planned = training and self.iter < self.n_iter
-        steps = self.opt.steps if training else 0
-        self.batch, self.xb, self.yb = take_batch(
-            batch, self.dls.device, has_loss=self.loss_func is not None
-        )
-        self.loss_grad = None
-        try:
-            if on["before_batch"]:
-                send("before_batch")
-            self.pred = self._forward()
-            if on["after_pred"]:
-                send("after_pred")
-            self._measure()
-            if on["after_loss"]:
-                send("after_loss")
-            if training and self.loss_grad is not None:
-                self._backward(on, planned)
-                self._step(on)
-                if self.opt.steps == steps:
-                    # The gradients are dropped unused.
-                    self.lost += held + planned
-                self.held = 0
-                self.opt.torch.zero_grad()
-        except CancelBatchException:
-            if training and self.opt.steps != steps:
-                self.held = 0
-            elif planned and self.held == held:
-                self.lost += 1
-            send("after_cancel_batch")
-        if training:
-            self.train_iter += 1
-            self.place()
-        if on["after_batch"]:
-            send("after_batch")
+    def _forward(self, x: Any) -> Any:
+        """Give the model its one input that is no tensor: a mapping as its keywords."""
+        return self.model(**x) if isinstance(x, Mapping) else self.model(x)
 
-    def _backward(self, on: Handlers, planned: bool) -> None:
-        try:
-            if on["before_backward"]:
-                self.send("before_backward")
-            self.loss_grad.backward()
-            self.held += planned
-        except CancelBackwardException:
-            self.send("after_cancel_backward")
-        if on["after_backward"]:
-            self.send("after_backward")
-
-    def _step(self, on: Handlers) -> None:
-        try:
-            if on["before_step"]:
-                self.send("before_step")
-            if not self.opt.step():
-                raise CancelStepException  # noqa: TRY301
-        except CancelStepException:
-            self.send("after_cancel_step")
-        if on["after_step"]:
-            self.send("after_step")
-
-    def _forward(self) -> Any:
-        xb = self.xb
-        if len(xb) == 1 and not isinstance(xb[0], torch.Tensor) and isinstance(xb[0], Mapping):
-            return self.model(**xb[0])
-        return self.model(*xb)
-
-    def _measure(self) -> None:
-        """Set the loss of the batch: `loss_grad` with its graph, `loss` without."""
+    def _other_loss(self) -> Any:
+        """Return the loss of a batch without a target, `None` where there is none."""
         if self.loss_func is None:
-            loss = _own_loss(self.pred)
-        elif self.yb:
-            loss = self.loss_func(self.pred, *self.yb)
-        elif self.training:
+            return _own_loss(self.pred)
+        if self.training:
             message = "a training batch must hold a target for `loss_func`, got inputs alone"
             raise ValueError(message)
-        else:
-            return
-        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            shown = f"shape {tuple(loss.shape)}" if hasattr(loss, "shape") else repr(loss)
-            message = f"the loss must be a tensor of one number, got {shown}"
-            raise TypeError(message)
-        self.loss_grad = loss
-        self.loss = loss.detach()
+        return None
 
-    def place(self) -> None:
-        """Set the position behind this batch; one more than planned stays at the epoch's end."""
-        self._set_done(min(self.n_iter, self.iter + 1))
-
-    def _set_done(self, batches: int) -> None:
+    def set_done(self, batches: int) -> None:
+        """Set the position behind so many batches of this epoch."""
         n = self.n_iter
-        self._done, self._planned = self.epoch * n + batches, self.n_epoch * n
+        self._done, self._planned = self.epoch * n + min(batches, n), self.n_epoch * n
         self.pct_train = self._done / self._planned
 
     @property
@@ -431,6 +418,11 @@ _OUTLINE = (
     "after_cancel_epoch", "after_epoch", "End Epoch Loop",
     "after_cancel_fit", "after_fit", "cleanup_fit", "End Fit",
 )  # fmt: skip
+
+
+def _no_number(loss: Any) -> TypeError:
+    shown = f"shape {tuple(loss.shape)}" if hasattr(loss, "shape") else repr(loss)
+    return TypeError(f"the loss must be a tensor of one number, got {shown}")
 
 
 def _own_loss(pred: Any) -> Any:

@@ -182,22 +182,25 @@ class OptimWrapper:
                 spread[index] = None
         hypers.write(self.torch, name, spread)
 
-    def setter(self, name: str) -> Callable[[Any], None]:
-        """Return what sets a hyper-parameter as `set_hyper` does, cheaper where that is often.
+    def setter(self, *names: str) -> Callable[..., None]:
+        """Return what sets hyper-parameters as `set_hyper` does, cheaper where that is often.
 
         Args:
-            name: As in `set_hyper`.
+            *names: As in `set_hyper`; the result is called with a value for each.
         """
-        plain = partial(self.set_hyper, name)
-        return plain if name in _DECAY else hypers.writer(self.torch, name, plain)
+        if not any(name in _DECAY for name in names):
+            return hypers.writer(self.torch, names, self.set_hyper)
 
-    def getters(self, name: str) -> list[Callable[[], Any]]:
-        """Return what reads a hyper-parameter, for each group, cheaper than `get_hyper`.
+        def set_each(*values: Any) -> None:
+            for name, value in zip(names, values, strict=True):
+                self.set_hyper(name, value)
 
-        Args:
-            name: As in `set_hyper`.
-        """
-        return [hypers.reader(self.torch, name, group[0]) for group in self._groups]
+        return set_each
+
+    @property
+    def first_indices(self) -> list[int]:
+        """The index of the torch group that each group's values are read from."""
+        return [group[0] for group in self._groups]
 
     def get_hyper(self, name: str) -> list[Any]:
         """Return a hyper-parameter's value in each group."""

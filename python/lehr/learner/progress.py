@@ -36,10 +36,13 @@ class ProgressCallback(Callback):
         from lehr.learner.loop import silent
 
         learn = self.learn
-        if learn.logger is silent:
+        if learn.logger is not silent:
+            self._logger, learn.logger = learn.logger, self._write
+            self._bar = _make_bar()
+        # Without a bar there is nothing to do in the events to come.
+        self.run = self._bar is not None
+        if self._logger is None:
             return
-        self._logger, learn.logger = learn.logger, self._write
-        self._bar = _make_bar()
         if self._bar is not None:
             self._task = self._bar.add_task(f"epoch 1/{learn.n_epoch}", total=1.0)
             self._bar.start()
@@ -51,13 +54,14 @@ class ProgressCallback(Callback):
         self._show()
 
     def after_batch(self) -> None:  # noqa: D102
-        if self._bar is not None and time.monotonic() - self._drawn >= _REFRESH:
+        if time.monotonic() - self._drawn >= _REFRESH:
             self._show()
 
     def before_validate(self) -> None:  # noqa: D102
         self._show()
 
     def cleanup_fit(self) -> None:  # noqa: D102
+        self.run = True
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -65,8 +69,6 @@ class ProgressCallback(Callback):
             self.learn.logger, self._logger = self._logger, None
 
     def _show(self) -> None:
-        if self._bar is None:
-            return
         self._drawn = time.monotonic()
         learn = self.learn
         stage = "training" if learn.training else "validating"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lehr import _core
+from lehr import _core, hypers
 from lehr.finder import Snapshot, SweepEngine, integer
 from lehr.learner.callback import Callback, CancelFitException, CancelValidException
 from lehr.learner.fingerprint import check_same, fingerprint
@@ -111,14 +111,17 @@ class ParamScheduler(Callback):
                     f"groups of the optimizer, got {groups}"
                 )
                 raise ValueError(message)
-        self._plan = [(opt.setter(name), _evaluator(one)) for name, one in self.scheds.items()]
+        self._values = [_evaluator(sched) for sched in self.scheds.values()]
+        self._write = opt.setter(*self.scheds)
         self._recording = True
         self._begin_record({name: array("d") for name in self.scheds})
 
     def _begin_record(self, rows: dict[str, array[float]]) -> None:
         self._rows = rows
         self._record = [
-            (rows[name].append, read) for name in rows for read in self.learn.opt.getters(name)
+            (rows[name].append, index, hypers.float_key(name), name)
+            for name in rows
+            for index in self.learn.opt.first_indices
         ]
 
     def before_batch(self) -> None:
@@ -126,13 +129,18 @@ class ParamScheduler(Callback):
         learn = self.learn
         waits = learn.held or learn.lost
         pos = learn.pct_step if waits and self.unit == "step" else learn.pct_train
-        for set_value, value in self._plan:
-            set_value(value(pos))
+        values = []
+        for value in self._values:
+            values.append(value(pos))  # noqa: PERF401 (a call less than a comprehension)
+        self._write(*values)
 
     def after_batch(self) -> None:
         """Record the values that were in force during this batch."""
-        for append, read in self._record:
-            append(read())
+        groups = self.learn.opt.torch.param_groups
+        for append, index, key, name in self._record:
+            group = groups[index]
+            value = group.get(key)
+            append(value if type(value) is float else hypers.read(group, name))
 
     def cleanup_fit(self) -> None:
         """Hand what was recorded to the recorder, also after an interruption."""
@@ -239,7 +247,7 @@ class LRFinder(ParamScheduler):
         self.scheds = {"lr": _core.sweep_lr(*rates)}
         self._engine = SweepEngine(
             lambda: Snapshot(learn.model, opt.torch, loader_generators(learn.dls.train)),
-            lambda value: opt.set_hyper("lr", value),
+            opt.setter("lr"),
             *rates,
             self.num_it,
             self._stop_div,
