@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lehr.learner import Learner
 
-# The demo's split and digits are the same whatever its seed.
-_SPLIT_SEED = 0
-_VALID_SHARE = 0.2
 _BATCH = 64
 
 
@@ -91,28 +88,14 @@ def digits_learner(seed: int) -> Learner:
     from lehr._extras import need
 
     need("torch", "the demo")
-    datasets = need("sklearn.datasets", "the demo")
+    need("sklearn", "the demo")
     import torch
     from torch import nn
-    from torch.utils.data import DataLoader, TensorDataset
 
-    from lehr import DataLoaders, Learner, accuracy
+    from lehr import Learner, accuracy
+    from lehr.testing import digits_images
 
-    digits = datasets.load_digits()
-    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
-    labels = torch.tensor(digits.target)
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(_SPLIT_SEED))
-    n_valid = round(_VALID_SHARE * len(labels))
-    valid, train = order[:n_valid], order[n_valid:]
-    loaders = DataLoaders(
-        DataLoader(
-            TensorDataset(images[train], labels[train]),
-            batch_size=_BATCH,
-            shuffle=True,
-            generator=torch.Generator().manual_seed(seed),
-        ),
-        DataLoader(TensorDataset(images[valid], labels[valid]), batch_size=256),
-    )
+    loaders = digits_images(size=8, bs=_BATCH, channels=1, seed=seed, cuda=True)
     torch.manual_seed(seed)
 
     def block(inputs: int, outputs: int) -> list[nn.Module]:
@@ -137,8 +120,6 @@ def run_demo(seed: int, out: Path, epochs: int, lr: float | None) -> None:
 
     matplotlib = need("matplotlib", "the demo")
     matplotlib.use("agg")
-    from lehr import plotting
-
     started = time.monotonic()
     # Before the work, so that a folder that cannot be written to costs nothing.
     out.mkdir(parents=True, exist_ok=True)
@@ -157,12 +138,7 @@ def run_demo(seed: int, out: Path, epochs: int, lr: float | None) -> None:
     pictures = {
         "lr_find.png": recorder.plot_lr_find(),
         "schedule.png": recorder.plot_sched(),
-        "losses.png": plotting.plot_losses(
-            recorder.losses,
-            recorder.raw_losses,
-            recorder.iters,
-            [row[1] for row in recorder.values],
-        ),
+        "losses.png": recorder.plot_loss(skip_start=0).figure,
     }
     for name, figure in pictures.items():
         figure.savefig(out / name, dpi=150)

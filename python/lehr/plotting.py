@@ -10,13 +10,16 @@ from lehr._extras import need
 
 need("matplotlib", "a plot")
 
-import matplotlib.pyplot as plt  # noqa: E402 (the message above comes first)
+import matplotlib as mpl  # noqa: E402 (the message above comes first)
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from lehr import Schedule
     from lehr.sweep import Sweep
@@ -31,6 +34,25 @@ _TITLES = {
 }
 # One picture of a figure, in inches.
 _WIDTH, _HEIGHT = 6.0, 4.0
+# Groups have an order: more of them than this are coloured along a scale.
+_FEW_GROUPS = 6
+# Lines that a legend names; of more, some.
+_NAMED = 12
+# Peaks of groups further apart than this need a logarithmic axis, which shows so much below them.
+_FAR_APART, _BELOW = 30.0, 1e3
+# Where a legend is in nobody's way takes long to find among more points.
+_MANY_POINTS = 20_000
+# Losses of single batches that can be told apart.
+_MANY_BATCHES = 1000
+# Validation losses, and ends of epochs, that can be told apart.
+_MANY_EPOCHS, _MANY_ENDS = 60, 20
+# Decades on a logarithmic axis below which powers of ten are too few ticks.
+_FEW_DECADES = 2.0
+# Shares of the single losses that may be off the picture, at either end.
+_OUTLIERS = (1.0, 99.0)
+# A sweep is shown up to this many times its best loss, where a diverging one stops.
+_DIVERGED = 4.0
+_MARKERS = "osD^vP*X"
 
 
 def plot_schedule(schedule: Schedule, ax: Axes | None = None) -> Axes:
@@ -42,17 +64,21 @@ def plot_schedule(schedule: Schedule, ax: Axes | None = None) -> Axes:
 
     Returns:
         The axes.
+
+    Example:
+        >>> from lehr import SchedCos
+        >>> plot_schedule(SchedCos(1.0, 0.0)).get_xlabel()
+        'share of training done'
     """
-    if ax is None:
-        _, ax = plt.subplots(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    own = ax is None
+    ax = _axes(ax)
     # The ends of every phase as well, so that jumps stand where they are.
     edges = np.array(schedule.boundaries)
     inner = np.maximum(edges[1:-1] - 2e-12, 0)
     pos = np.unique(np.concatenate([np.linspace(0, 1, _POINTS), edges, inner]))
     values = np.asarray(schedule(pos))
-    _lines(ax, pos, values if values.ndim == 2 else values[:, None])  # noqa: PLR2004
+    _lines(ax, pos, values.reshape(len(pos), -1), outside=own)
     ax.set(xlabel="share of training done", ylabel="value")
-    ax.margins(x=0.02)
     return ax
 
 
@@ -61,76 +87,94 @@ def plot_hypers(
 ) -> Figure:
     """Draw recorded hyper-parameters over training batches: one picture each, a line per group.
 
+    Groups with the same values throughout share a colour and an entry of the legend. Where the
+    peaks of groups are more than 30-fold apart, the axis is logarithmic.
+
     Args:
         values: For each hyper-parameter, per batch one value per group.
         figsize: Width and height of the figure in inches.
 
     Returns:
         The figure.
+
+    Example:
+        >>> figure = plot_hypers({"lr": [[1e-3, 1e-2], [2e-3, 2e-2]], "mom": [[0.9, 0.9]] * 2})
+        >>> [ax.get_title() for ax in figure.axes]
+        ['learning rate', 'momentum']
     """
-    columns = min(2, len(values))
+    # Two in a row, or three where that fills the rows better.
+    columns = len(values) if len(values) <= 3 else 2 if len(values) == 4 else 3  # noqa: PLR2004
     rows = -(-len(values) // columns)
     size = figsize or (_WIDTH * columns, _HEIGHT * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for ax in axes.flat[len(values) :]:
         ax.remove()
     for ax, (name, series) in zip(axes.flat, values.items(), strict=False):
-        _lines(ax, np.arange(len(series)), np.asarray(series, dtype=float))
+        _lines(ax, np.arange(len(series)), np.asarray(series, dtype=float), outside=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set(xlabel="training batch", ylabel=name, title=_TITLES.get(name, name))
     return figure
-
-
-def _lines(ax: Axes, x: Any, values: Any) -> None:
-    """Draw one line per column, with a legend where there are several."""
-    groups = values.shape[1]
-    for group in range(groups):
-        ax.plot(x, values[:, group], label=f"group {group}" if groups > 1 else None)
-    if groups > 1:
-        ax.legend()
-    ax.grid(visible=True, alpha=0.3)
 
 
 def plot_sweep(
     sweep: Sweep,
     skip_end: int = 5,
-    marks: Mapping[str, Any] | None = None,
+    marks: Sequence[tuple[str, float, tuple[float, float]]] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw the loss over the learning rate, raw and smoothed, with suggestions marked.
 
+    A suggestion is a marker at its point and a dotted line at its rate, which is elsewhere for
+    some rules (`minimum` suggests a tenth of the rate at its point).
+
     Args:
         sweep: The curve.
-        skip_end: Number of last points to leave out.
-        marks: Points (rate, loss) by name; the sweep's suggestions by default.
+        skip_end: Number of last points to leave out; the first one stays.
+        marks: What to mark: name, suggested rate, point (rate, loss). The sweep's suggestions by
+            default.
         ax: The axes to draw on; those of a new figure by default.
 
     Returns:
         The figure.
+
+    Example:
+        >>> from lehr.sweep import Sweep
+        >>> sweep = Sweep([1e-3, 1e-2, 1e-1], [3, 1, 2], [3, 2, 2], 3, "finished")
+        >>> figure = plot_sweep(sweep, skip_end=0, marks=[("mine", 1e-2, (1e-2, 2.0))])
+        >>> figure.axes[0].get_xscale()
+        'log'
     """
-    if ax is None:
-        _, ax = plt.subplots(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    ax = _axes(ax)
     if marks is None:
-        marks = {n: (s.lr, s.point[1]) for n, s in sweep.suggestions.items() if s.point is not None}
+        marks = [(n, s.lr, s.point) for n, s in sweep.suggestions.items() if s.point is not None]
     shown = slice(None, max(len(sweep) - skip_end, min(len(sweep), 1)))
     lrs, raw, smoothed = sweep.lrs[shown], sweep.losses[shown], sweep.smoothed[shown]
-    ax.plot(lrs, raw, ".", color="0.7", markersize=4, label="loss of each batch")
-    ax.plot(lrs, smoothed, color="C0", label="smoothed loss")
-    for index, (name, (lr, loss)) in enumerate(marks.items()):
-        ax.plot(lr, loss, "o", color=f"C{index + 1}", markersize=8, label=f"{name}: {lr:.2e}")
     ax.set_xscale("log")
+    ax.plot(lrs, raw, ".", color="0.7", markersize=4, label="loss of each batch")
+    alone = "o" if len(lrs) == 1 else None
+    ax.plot(lrs, smoothed, color="C0", linewidth=2, marker=alone, label="smoothed loss")
+    for index, (name, lr, (x, y)) in enumerate(marks):
+        colour = f"C{index + 1}"
+        # Smaller and smaller, so that none hides another.
+        marker, size = _MARKERS[index % len(_MARKERS)], max(12 - 1.5 * index, 7.5)
+        ax.axvline(lr, color=colour, linestyle=":", linewidth=1)
+        ax.plot(
+            x, y, marker, color=colour, markersize=size, markeredgecolor="white", zorder=3,
+            label=f"{name}: {lr:.2e}",
+        )  # fmt: skip
     ax.set(xlabel="learning rate", ylabel="training loss", title="Learning-rate sweep")
+    if len(lrs) > 1:
+        ax.set_xlim(*_padded(np.log10([lrs.min(), lrs.max()]), log=True))
     finite = smoothed[np.isfinite(smoothed)]
     if len(finite):
-        # One exploding batch must not flatten the rest.
-        low = min(finite.min(), np.nanmin(raw[np.isfinite(raw)]))
-        room = 0.05 * (finite.max() - low) or 0.05 * abs(low) or 1.0
-        ax.set_ylim(low - room, finite.max() + 4 * room)
+        # One exploding batch, or a sweep that goes on after it diverged, must not flatten the rest.
+        low, first = finite.min(), finite[0]
+        high = max(first + (first - low) / 2, low + (_DIVERGED - 1) * abs(low))
+        ax.set_ylim(*_padded([min(low, raw[np.isfinite(raw)].min()), min(high, finite.max())]))
     else:
-        ax.text(0.5, 0.5, "no finite loss", transform=ax.transAxes, ha="center")
-    ax.grid(visible=True, alpha=0.3)
-    ax.legend()
-    figure: Figure = ax.figure  # type: ignore[assignment]
-    return figure
+        _nothing(ax)
+    _finish(ax, len(lrs))
+    return _figure(ax)
 
 
 def show_sweep(sweep: Sweep) -> None:
@@ -143,31 +187,175 @@ def show_sweep(sweep: Sweep) -> None:
 def plot_losses(
     losses: Sequence[float],
     raw: Sequence[float],
-    iters: Sequence[int],
-    valid: Sequence[float],
+    valid: Sequence[tuple[int, float]] = (),
+    *,
+    ends: Sequence[int] = (),
+    skip_start: int = 0,
+    log: bool = False,
     ax: Axes | None = None,
-) -> Figure:
-    """Draw training losses over batches, with the validation loss at the end of each epoch.
+) -> Axes:
+    """Draw training losses over batches, and validation losses.
 
     Args:
-        losses: Smoothed training loss of each batch.
+        losses: Smoothed training loss after each batch.
         raw: Training loss of each batch.
-        iters: Number of batches at the end of each epoch.
-        valid: Validation loss of each epoch; may be empty.
+        valid: Validation losses, each with the number of batches before it.
+        ends: Numbers of batches at which to draw the end of an epoch.
+        skip_start: Number of first batches to leave out; the last one stays.
+        log: Whether both axes are logarithmic.
         ax: The axes to draw on; those of a new figure by default.
 
     Returns:
-        The figure.
+        The axes.
+
+    Raises:
+        ValueError: `log` is given and a loss is not above 0.
+
+    Example:
+        >>> ax = plot_losses([3.0, 2.5, 2.2], [3.0, 2.0, 1.6], [(3, 1.8)])
+        >>> ax.get_legend_handles_labels()[1]
+        ['loss of each batch', 'training loss, smoothed', 'validation loss']
     """
+    skip = max(min(skip_start, len(losses) - 1), 0)
+    batches = np.arange(skip + 1, len(losses) + 1)
+    single, smoothed = np.asarray(raw[skip:], float), np.asarray(losses[skip:], float)
+    kept = np.array([point for point in valid if point[0] > skip], float).reshape(-1, 2)
+    if log:
+        for values, kind in ((single, "training"), (kept[:, 1], "validation")):
+            if (values <= 0).any():
+                message = f"`log` needs losses above 0, got a {kind} loss of {np.nanmin(values):g}"
+                raise ValueError(message)
+    ax = _axes(ax)
+    if log:
+        ax.set(xscale="log", yscale="log")
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    size = 4 if len(batches) <= _MANY_BATCHES else 2
+    ax.plot(batches, single, ".", color="0.75", markersize=size, label="loss of each batch")
+    style = "-" if len(batches) > 1 else "o"
+    ax.plot(batches, smoothed, style, color="C0", linewidth=2, label="training loss, smoothed")
+    if len(kept):
+        style = "o-" if len(kept) <= _MANY_EPOCHS else "-"
+        ax.plot(*kept.T, style, color="C1", markersize=5, label="validation loss")
+    _draw_ends(ax, [end for end in ends if end > skip])
+    ax.set(xlabel="training batch", ylabel="loss", title="Losses")
+    _limit(ax, np.concatenate([smoothed, kept[:, 1]]), single, log=log)
+    _finish(ax, len(batches))
+    return ax
+
+
+def _draw_ends(ax: Axes, ends: list[int]) -> None:
+    """Draw lines where epochs end: all, or of many every so manyth."""
+    every = 1
+    while len(ends) > every * _MANY_ENDS:
+        every *= 2 if str(every)[0] != "2" else 5
+    label: str | None = "end of an epoch" if every == 1 else f"end of every {every} epochs"
+    for end in ends[every - 1 :: every]:
+        ax.axvline(end, color="0.6", linestyle=":", linewidth=1, label=label, zorder=1)
+        label = None
+
+
+def _limit(ax: Axes, lines: NDArray[Any], single: NDArray[Any], *, log: bool) -> None:
+    """Show the lines, and of the single losses the usual: one exploding must not flatten all."""
+    lines, single = lines[np.isfinite(lines)], single[np.isfinite(single)]
+    if not len(lines):
+        _nothing(ax)
+        return
+    low, high = np.percentile(single, _OUTLIERS) if len(single) else (lines[0], lines[0])
+    limits = np.array([min(lines.min(), low), max(lines.max(), high)])
+    ax.set_ylim(*_padded(np.log10(limits) if log else limits, log=log))
+
+
+def _axes(ax: Axes | None) -> Axes:
     if ax is None:
         _, ax = plt.subplots(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    batches = np.arange(1, len(losses) + 1)
-    ax.plot(batches, raw, ".", color="0.8", markersize=3, label="loss of each batch")
-    ax.plot(batches, losses, color="C0", label="training loss, smoothed")
-    if len(valid):
-        ax.plot(iters, valid, "o-", color="C1", markersize=4, label="validation loss")
-    ax.set(xlabel="training batch", ylabel="loss", title="Losses")
-    ax.grid(visible=True, alpha=0.3)
-    ax.legend()
-    figure: Figure = ax.figure  # type: ignore[assignment]
+    return ax
+
+
+def _figure(ax: Axes) -> Figure:
+    """Return the figure of axes, also where they are part of a part of it."""
+    figure: Figure = ax.figure.figure
     return figure
+
+
+def _nothing(ax: Axes) -> None:
+    ax.text(0.5, 0.5, "no finite loss", transform=ax.transAxes, ha="center")
+    ax.yaxis.set_major_locator(NullLocator())
+
+
+def _finish(ax: Axes, points: int) -> None:
+    _label_ticks(ax)
+    ax.grid(visible=True, alpha=0.3)
+    ax.legend(loc="best" if points <= _MANY_POINTS else "upper right")
+
+
+def _label_ticks(ax: Axes) -> None:
+    """Label ticks with the values themselves: no factor or offset in a corner, no `2 x 10^1`."""
+    for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        if axis.get_scale() != "log":
+            axis.set_major_formatter(FuncFormatter(_plain))
+        elif (decades := np.ptp(np.log10(limits))) < _FEW_DECADES:
+            steps = LogLocator(subs=(1, 2, 5)) if decades > 1 else MaxNLocator(6)
+            axis.set_major_locator(steps)
+            axis.set_major_formatter(FuncFormatter(_plain))
+            axis.set_minor_locator(NullLocator())
+
+
+def _plain(value: float, _position: int | None) -> str:
+    return f"{value:.9g}"
+
+
+def _padded(limits: Any, *, log: bool = False) -> tuple[float, float]:
+    """Return limits with some room around; of logarithms, as the numbers themselves."""
+    low, high = limits
+    room = 0.05 * (high - low) or 0.05 * abs(low) or 1.0
+    low, high = low - room, high + room
+    return (10.0**low, 10.0**high) if log else (float(low), float(high))
+
+
+def _lines(ax: Axes, x: Any, values: Any, *, outside: bool) -> None:
+    """Draw one line per column, with a legend where there are several, `outside` or not."""
+    groups = values.shape[1]
+    alike: dict[bytes, list[int]] = {}
+    for group in range(groups):
+        alike.setdefault(values[:, group].tobytes(), []).append(group)
+    sets = list(alike.values())
+    of_group = {group: index for index, members in enumerate(sets) for group in members}
+    colours = _colours(len(sets), groups)
+    named = np.unique(np.linspace(0, len(sets) - 1, min(len(sets), _NAMED)).round().astype(int))
+    for group in range(groups):
+        index = of_group[group]
+        label = None
+        if groups > 1 and sets[index][0] == group and index in named:
+            label = "all groups" if len(sets) == 1 else _group_names(sets[index])
+        marker = "o" if len(x) == 1 else None
+        ax.plot(x, values[:, group], color=colours[index], marker=marker, label=label)
+    peaks = np.abs(values).max(axis=0) if len(values) else np.ones(1)
+    if len(values) and (values > 0).all() and peaks.max() > _FAR_APART * peaks.min():
+        ax.set_yscale("log")
+        ax.set_ylim(bottom=max(values.min(), peaks.min() / _BELOW) / 1.5)
+    ax.margins(x=0.02)
+    _label_ticks(ax)
+    ax.grid(visible=True, alpha=0.3)
+    if groups > 1 and outside:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
+    elif groups > 1:
+        ax.legend()
+
+
+def _colours(count: int, groups: int) -> list[Any]:
+    if count == 1 < groups:
+        # What all groups share is no colour of one of them.
+        return ["0.2"]
+    if count <= _FEW_GROUPS:
+        return [f"C{index}" for index in range(count)]
+    # The yellow end is hard to see on white.
+    return [mpl.colormaps["viridis"](0.92 * index / (count - 1)) for index in range(count)]
+
+
+def _group_names(members: list[int]) -> str:
+    first, last = members[0], members[-1]
+    if first == last:
+        return f"group {first}"
+    whole = members == list(range(first, last + 1))
+    return f"groups {first}-{last}" if whole else f"groups {', '.join(map(str, members))}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lehr import _core
+from lehr.finder import integer
 from lehr.learner.callback import Callback
 from lehr.learner.data import batch_size
 from lehr.learner.metrics import Mean
@@ -229,8 +231,10 @@ class Recorder(Callback):
     ) -> Figure:
         """Draw what was scheduled in the last fit: one picture a hyper-parameter.
 
+        Every group has a line (row F5).
+
         Args:
-            keys: Which hyper-parameters; all that were scheduled by default.
+            keys: Which hyper-parameters: one or several of `hps`; all by default.
             figsize: Width and height of the figure in inches.
 
         Returns:
@@ -238,6 +242,14 @@ class Recorder(Callback):
 
         Raises:
             ValueError: The last fit scheduled nothing, or not that hyper-parameter.
+
+        Example:
+            >>> from lehr.testing import synth_learner
+            >>> learn = synth_learner()
+            >>> with learn.no_logging():
+            ...     learn.fit_one_cycle(1)
+            >>> [ax.get_title() for ax in learn.recorder.plot_sched().axes]
+            ['learning rate', 'momentum']
         """
         from lehr import plotting
 
@@ -245,7 +257,7 @@ class Recorder(Callback):
             message = "nothing was scheduled in the last fit: plot_sched draws what a schedule set"
             raise ValueError(message)
         keys = list(self.hps_all) if keys is None else [keys] if isinstance(keys, str) else keys
-        if not keys:
+        if not len(keys):
             message = "`keys` must name at least one hyper-parameter, got none"
             raise ValueError(message)
         for key in keys:
@@ -263,39 +275,125 @@ class Recorder(Callback):
         *,
         ax: Any = None,
     ) -> Figure | None:
-        """Draw the loss over the learning rate of the last sweep.
+        """Draw the loss over the learning rate of the last sweep, with suggestions marked.
 
         Args:
-            skip_end: Number of last points to leave out.
-            return_fig: Whether to return the figure.
+            skip_end: Number of last points to leave out, at least 0; the first one stays.
+            return_fig: Whether to return the figure (row L18).
             suggestions: What to mark: points (rate, loss), rates, or what `lr_find` returned; the
-                suggestions of the last `lr_find` by default.
+                suggestions of the last `lr_find` by default. NaN is left out.
             nms: Their names.
-            ax: The matplotlib axes to draw on; a new figure by default.
+            ax: The matplotlib axes to draw on; those of a new figure by default.
 
         Returns:
             The figure, or `None` without `return_fig`.
 
         Raises:
-            ValueError: There was no sweep.
+            ValueError: There was no sweep, `skip_end` is below 0, or there are more or fewer names
+                than suggestions.
+
+        Example:
+            >>> from lehr.testing import synth_learner
+            >>> learn = synth_learner()
+            >>> found = learn.lr_find(show_plot=False)
+            >>> learn.recorder.plot_lr_find(suggestions=[found.valley], nms=["mine"])
+            <Figure size 600x400 with 1 Axes>
         """
         from lehr import plotting
 
-        if self.sweep is None:
+        if self.sweep is None or not len(self.sweep):
             message = "there is no sweep to draw: run `learn.lr_find()` first"
             raise ValueError(message)
-        marks = None
-        if suggestions is not None:
-            count = len(suggestions)
-            nms = getattr(suggestions, "_fields", None) if nms is None else nms
-            names = [f"point {i + 1}" for i in range(count)] if nms is None else list(nms)
-            if len(names) != count:
-                message = f"`nms` must name each of the {count} suggestions, got {len(names)}"
-                raise ValueError(message)
-            points = [self.sweep.point(s) if hasattr(s, "__float__") else s for s in suggestions]
-            marks = dict(zip(names, points, strict=True))
-        if skip_end < 0:
-            message = f"`skip_end` must be at least 0, got {skip_end}"
+        sweep = self.sweep
+        skip_end = _at_least_0(skip_end, "skip_end")
+        if suggestions is None:
+            names = list(sweep.suggestions)
+            marks: list[Any] = [(found.lr, found.point) for found in sweep.suggestions.values()]
+        else:
+            fields = getattr(suggestions, "_fields", None)
+            names = list(fields or (f"point {i + 1}" for i in range(len(suggestions))))
+            points = [sweep.point(s) if hasattr(s, "__float__") else s for s in suggestions]
+            marks = [(point[0], point) for point in points]
+        if nms is not None:
+            names = [nms] if isinstance(nms, str) else list(nms)
+        if len(names) != len(marks):
+            message = f"`nms` must name each of the {len(marks)} suggestions, got {len(names)}"
             raise ValueError(message)
-        figure = plotting.plot_sweep(self.sweep, skip_end=skip_end, marks=marks, ax=ax)
+        figure = plotting.plot_sweep(
+            sweep,
+            skip_end=skip_end,
+            marks=[
+                (name, lr, point)
+                for name, (lr, point) in zip(names, marks, strict=True)
+                if point is not None and math.isfinite(lr)
+            ],
+            ax=ax,
+        )
         return figure if return_fig else None
+
+    def plot_loss(
+        self,
+        skip_start: int = 5,
+        with_valid: bool = True,
+        log: bool = False,
+        show_epochs: bool = False,
+        ax: Any = None,
+    ) -> Any:
+        """Draw the training loss over the batches of the last fit, and the validation loss.
+
+        A validation loss is drawn at the end of its epoch.
+
+        Args:
+            skip_start: Number of first batches to leave out, at least 0; the last one stays.
+            with_valid: Whether to draw the validation loss, where it was measured.
+            log: Whether both axes are logarithmic.
+            show_epochs: Whether to draw a line at the end of every epoch.
+            ax: The matplotlib axes to draw on; those of a new figure by default.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ValueError: No loss was recorded, `skip_start` is below 0, or `log` is given and a loss
+                is not above 0.
+
+        Example:
+            >>> from lehr.testing import synth_learner
+            >>> learn = synth_learner()
+            >>> with learn.no_logging():
+            ...     learn.fit(2)
+            >>> learn.recorder.plot_loss(show_epochs=True).get_xlabel()
+            'training batch'
+        """
+        from lehr import plotting
+
+        skip_start = _at_least_0(skip_start, "skip_start")
+        if not self.losses:
+            message = "there is no loss to draw: fit first"
+            raise ValueError(message)
+        valid = []
+        if with_valid and "valid_loss" in self.metric_names:
+            column = self.metric_names.index("valid_loss") - 1
+            # The row of an epoch that was cancelled may be shorter.
+            valid = [
+                (end, row[column])
+                for end, row in zip(self.iters, self.values, strict=True)
+                if len(row) > column
+            ]
+        return plotting.plot_losses(
+            self.losses,
+            self.raw_losses,
+            valid,
+            ends=self.iters if show_epochs else (),
+            skip_start=skip_start,
+            log=log,
+            ax=ax,
+        )
+
+
+def _at_least_0(value: Any, name: str) -> int:
+    count = integer(value, name)
+    if count < 0:
+        message = f"`{name}` must be at least 0, got {value}"
+        raise ValueError(message)
+    return count
