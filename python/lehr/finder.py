@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 import operator
-import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from lehr import _core, hypers
 from lehr._extras import need
+from lehr.rng import RandomState
 from lehr.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -44,6 +42,7 @@ class Snapshot:
         optimizer: torch.optim.Optimizer,
         generators: Iterable[torch.Generator] = (),
     ) -> None:
+        generators = list(generators)
         modules = list(model.modules())
         params = {id(p): p for p in model.parameters()}
         params |= {id(p): p for group in optimizer.param_groups for p in group["params"]}
@@ -57,14 +56,8 @@ class Snapshot:
             hypers.keep(optimizer, _keep),
             *(partial(setattr, param, "grad", param.grad) for param in self._params),
             *(partial(setattr, module, "training", module.training) for module in modules),
-            *(partial(generator.set_state, generator.get_state()) for generator in generators),
-            partial(random.setstate, random.getstate()),
-            partial(np.random.set_state, np.random.get_state()),  # noqa: NPY002 (what user code uses)
-            partial(torch.set_rng_state, torch.get_rng_state()),
+            partial(RandomState.now(generators).restore, generators),
         ]
-        if torch.cuda.is_available():
-            states = torch.cuda.get_rng_state_all()
-            self._restorers.append(partial(torch.cuda.set_rng_state_all, states))
 
     def detach_grads(self) -> None:
         """Set the gradients aside: what `restore` puts back was not added to."""
