@@ -76,6 +76,8 @@ class Loop:
         self.held = self.lost = 0
         # `order`, `run_train` and `run_valid` may have been set since a callback was added.
         self._resolve()
+        # Those that an interrupted fit left would go into the first step.
+        self.opt.torch.zero_grad()
         cut, self._cut = self._cut, None
         try:
             try:

@@ -381,7 +381,11 @@ class OptimWrapper:
         self.frozen_idx = first
         for index, params in enumerate(self.param_lists):
             for param in params:
-                param.requires_grad_(index >= first or param in self.force_train)
+                trains = index >= first or param in self.force_train
+                param.requires_grad_(trains)
+                if not trains:
+                    # A step moves whatever has a gradient.
+                    param.grad = None
 
     def __repr__(self) -> str:
         return f"OptimWrapper({type(self.torch).__name__}, {len(self)} groups)"
