@@ -57,7 +57,7 @@ class Chain(nn.Module):
         self.last = nn.Linear(1, 1)
 
     def forward(self, x):
-        return self.last(self.norm(self.first(x)))
+        return self.last(self.norm(self.first(x).tanh()))
 
 
 def chain_groups(groups, model):
