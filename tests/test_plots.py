@@ -1,5 +1,6 @@
 """Pictures: what they show and what they return."""
 
+import pickle
 import subprocess
 import sys
 
@@ -295,6 +296,26 @@ def test_pictures_may_be_parts_of_a_figure(learn):
     assert learn.recorder.plot_lr_find(ax=left.subplots()) is figure
     ax = right.subplots()
     assert learn.recorder.plot_loss(ax=ax) is ax
+
+
+@pytest.mark.parametrize(
+    ("backend", "left"), [("agg", 1), ("module://matplotlib_inline.backend_inline", 0)]
+)
+def test_a_notebook_shows_a_figure_once(learn, monkeypatch, backend, left):
+    figure = learn.recorder.plot_sched()
+    monkeypatch.setattr("matplotlib.get_backend", lambda: backend)
+    # IPython's way to be told that the ordinary way will do.
+    with pytest.raises(NotImplementedError):
+        figure._ipython_display_()
+    # What is left there is shown when the cell ends.
+    assert len(plt.get_fignums()) == left
+    assert len(figure.axes) == 2
+
+
+def test_a_figure_pickles(learn):
+    learn.lr_find(show_plot=False)
+    for figure in (learn.recorder.plot_sched(), learn.recorder.plot_lr_find()):
+        assert len(pickle.loads(pickle.dumps(figure)).axes) == len(figure.axes)
 
 
 def test_losses_are_drawn_with_the_validation_loss_at_the_end_of_each_epoch(learn):

@@ -6,10 +6,11 @@ test a section; what is ours says so. Helpers that the page takes from fastcore 
 
 # The page has a style of its own.
 # fmt: off
-# ruff: noqa: B905, E501, E701, E703, PIE790, PT028, Q000, RUF059, SIM905
+# ruff: noqa: B905, E501, E701, E703, ISC004, PIE790, PT028, Q000, RUF059, SIM905
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -18,17 +19,24 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 from lehr import (
+    Learner,
     LRFinder,
     ParamScheduler,
+    Recorder,
     SaveModelCallback,
     SchedCos,
     SchedExp,
     SchedLin,
     SchedNo,
     SchedPoly,
+    annealer,
     combine_scheds,
     combined_cos,
     minimum,
+    sched_cos,
+    sched_exp,
+    sched_lin,
+    sched_no,
     slide,
     steep,
     valley,
@@ -262,3 +270,68 @@ def test_lr_find():
         weights_post_lr_find = L(learn.model.parameters())
     test_eq(weights_pre_lr_find, weights_post_lr_find)
     print(f"Minimum/10:\t{lr_min:.2e}\nSteepest point:\t{lr_steep:.2e}\nLongest valley:\t{lr_valley:.2e}\nSlide interval:\t{lr_slide:.2e}")
+
+
+# The headings of the page that are a call, with what it says about each argument.
+SIGNATURES = [
+    (SchedLin, "start, end"),
+    (SchedCos, "start, end"),
+    (SchedNo, "start, end"),
+    (SchedExp, "start, end"),
+    (SchedPoly, "start, end, power"),
+    (combine_scheds, "pcts, scheds"),
+    (combined_cos, "pct, start, middle, end"),
+    (sched_exp, "start, end, pos"),
+    (sched_no, "start, end, pos"),
+    (sched_cos, "start, end, pos"),
+    (sched_lin, "start, end, pos"),
+    (annealer, "f"),
+    (ParamScheduler, "scheds"),
+    (
+        Learner.fit_one_cycle,
+        "n_epoch, lr_max=None, div=25.0, div_final=100000.0, pct_start=0.25, wd=None, moms=None, "
+        "cbs=None, reset_opt=False, start_epoch=0",
+    ),
+    (Recorder.plot_sched, "keys=None, figsize=None"),
+    (
+        Learner.fit_flat_cos,
+        "n_epoch, lr=None, div_final=100000.0, pct_start=0.75, wd=None, cbs=None, "
+        "reset_opt=False, start_epoch=0",
+    ),
+    (
+        Learner.fit_sgdr,
+        "n_cycles, cycle_len, lr_max=None, cycle_mult=2, cbs=None, reset_opt=False, wd=None, "
+        "start_epoch=0",
+    ),
+    (
+        Learner.fine_tune,
+        "epochs, base_lr=0.002, freeze_epochs=1, lr_mult=100, pct_start=0.3, div=5.0, "
+        "lr_max=None, div_final=100000.0, wd=None, moms=None, cbs=None, reset_opt=False, "
+        "start_epoch=0",
+    ),
+    (LRFinder, "start_lr=1e-07, end_lr=10, num_it=100, stop_div=True"),
+    (valley, "lrs, losses, num_it"),
+    (slide, "lrs, losses, num_it, lr_diff=15, thresh=0.005, adjust_value=1.0"),
+    (minimum, "lrs, losses, num_it"),
+    (steep, "lrs, losses, num_it"),
+    (Recorder.plot_lr_find, "skip_end=5, return_fig=True, suggestions=None, nms=None"),
+    (
+        Learner.lr_find,
+        "start_lr=1e-07, end_lr=10, num_it=100, stop_div=True, show_plot=True, "
+        "suggest_funcs=valley",
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments"), SIGNATURES, ids=lambda it: getattr(it, "__name__", ""))
+def test_arguments_are_those_of_the_page_in_its_order(function, arguments):
+    names = {"valley": valley}
+    theirs = inspect.signature(eval(f"lambda {arguments}: None", names)).parameters.values()
+    ours = [
+        parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != "self" and parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+    ]
+    # What is ours alone comes after what is theirs and needs no value.
+    assert [(p.name, p.default) for p in ours[: len(theirs)]] == [(p.name, p.default) for p in theirs]
+    assert all(p.default is not inspect.Parameter.empty for p in ours[len(theirs) :])

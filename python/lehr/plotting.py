@@ -12,13 +12,13 @@ need("matplotlib", "a plot")
 
 import matplotlib as mpl  # noqa: E402 (the message above comes first)
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib import figure as mpl_figure  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from lehr import Schedule
@@ -53,6 +53,20 @@ _OUTLIERS = (1.0, 99.0)
 # A sweep is shown up to this many times its best loss, where a diverging one stops.
 _DIVERGED = 4.0
 _MARKERS = "osD^vP*X"
+
+
+class Figure(mpl_figure.Figure):
+    """A figure that a notebook shows once.
+
+    A notebook shows a cell's result, and when the cell ends every figure of pyplot: a figure that
+    is both would be there twice.
+    """
+
+    def _ipython_display_(self) -> None:
+        if "inline" in mpl.get_backend():
+            plt.close(self)
+        # This asks for the ordinary way.
+        raise NotImplementedError
 
 
 def plot_schedule(schedule: Schedule, ax: Axes | None = None) -> Axes:
@@ -106,7 +120,8 @@ def plot_hypers(
     columns = len(values) if len(values) <= 3 else 2 if len(values) == 4 else 3  # noqa: PLR2004
     rows = -(-len(values) // columns)
     size = figsize or (_WIDTH * columns, _HEIGHT * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure = _new_figure(size)
+    axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat[len(values) :]:
         ax.remove()
     for ax, (name, series) in zip(axes.flat, values.items(), strict=False):
@@ -121,7 +136,7 @@ def plot_sweep(
     skip_end: int = 5,
     marks: Sequence[tuple[str, float, tuple[float, float]]] | None = None,
     ax: Axes | None = None,
-) -> Figure:
+) -> mpl_figure.Figure:
     """Draw the loss over the learning rate, raw and smoothed, with suggestions marked.
 
     A suggestion is a marker at its point and a dotted line at its rate, which is elsewhere for
@@ -179,9 +194,7 @@ def plot_sweep(
 
 def show_sweep(sweep: Sweep) -> None:
     """Draw a sweep in the one figure kept for them, so that figures do not pile up."""
-    figure = plt.figure("learning-rate sweep", figsize=(_WIDTH, _HEIGHT), clear=True)
-    figure.set_layout_engine("constrained")
-    plot_sweep(sweep, ax=figure.add_subplot())
+    plot_sweep(sweep, ax=_new_figure(num="learning-rate sweep", clear=True).add_subplot())
 
 
 def plot_losses(
@@ -267,14 +280,18 @@ def _limit(ax: Axes, lines: NDArray[Any], single: NDArray[Any], *, log: bool) ->
 
 
 def _axes(ax: Axes | None) -> Axes:
-    if ax is None:
-        _, ax = plt.subplots(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    return ax
+    return _new_figure().add_subplot() if ax is None else ax
 
 
-def _figure(ax: Axes) -> Figure:
+def _new_figure(size: tuple[float, float] = (_WIDTH, _HEIGHT), **kwargs: Any) -> Figure:
+    figure = plt.figure(FigureClass=Figure, figsize=size, **kwargs)
+    figure.set_layout_engine("constrained")
+    return figure  # type: ignore[return-value]
+
+
+def _figure(ax: Axes) -> mpl_figure.Figure:
     """Return the figure of axes, also where they are part of a part of it."""
-    figure: Figure = ax.figure.figure
+    figure: mpl_figure.Figure = ax.figure.figure
     return figure
 
 
