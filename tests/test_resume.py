@@ -26,6 +26,7 @@ from lehr import (
 )
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 BATCHES, EPOCHS = 4, 3
 
@@ -194,7 +195,7 @@ def test_every_fit_method_resumes_from_every_cut_to_the_same_bits(tmp_path, fit)
 
 @pytest.mark.parametrize("loader", LOADERS)
 def test_every_loader_resumes_from_every_cut_to_the_same_bits(tmp_path, loader):
-    check_every_cut(tmp_path, FITS["one_cycle"], loader=loader)
+    check_every_cut(tmp_path, FITS["one_cycle"], loader=loader, stride=2)
 
 
 def test_a_loader_with_workers_resumes_to_the_same_bits(tmp_path):
@@ -491,7 +492,37 @@ class Stateful:
 
 
 def test_a_loader_with_a_state_resumes_to_the_same_bits(tmp_path):
-    check_every_cut(tmp_path, FITS["one_cycle"], loader=Stateful)
+    check_every_cut(tmp_path, FITS["one_cycle"], loader=Stateful, stride=2)
+
+
+class StatefulStream(Stream):
+    def __init__(self):
+        self.start = self.place = 0
+
+    def __iter__(self):
+        every = batches(Noisy(8 * BATCHES))
+        start, self.start = self.start, 0
+        for self.place in range(start + 1, len(every) + 1):
+            yield every[self.place - 1]
+
+    def state_dict(self):
+        return {"place": self.place}
+
+    def load_state_dict(self, state):
+        self.start = self.place = state["place"]
+
+
+# torchdata 0.11 calls what torch 2.15 has deprecated.
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
+@pytest.mark.parametrize(
+    ("loader", "kwargs"),
+    [
+        (lambda data: StatefulDataLoader(data, batch_size=8, shuffle=True), {}),
+        (lambda data: StatefulDataLoader(StatefulStream(), batch_size=None), {"steps": BATCHES}),
+    ],
+)
+def test_torchdata_s_stateful_loader_resumes_to_the_same_bits(tmp_path, loader, kwargs):
+    check_every_cut(tmp_path, ("fit_one_cycle", (2,), kwargs), loader=loader)
 
 
 def test_checkpoints_of_another_training_are_neither_mixed_up_nor_deleted_unasked(saved, tmp_path):

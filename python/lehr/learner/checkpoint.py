@@ -131,12 +131,15 @@ class Cut:
             if isinstance(callback, CheckpointCallback):
                 # The next checkpoint of this epoch begins with the epoch's true beginning.
                 callback.epoch_random = random
-        if self._state["loader"] is not None:
-            loader.load_state_dict(self._state["loader"])
-            iterator = iter(loader)
-        else:
+        iterator: Iterator[Any]
+        if self._state["loader"] is None:
             iterator = iter(loader)
             _skip(iterator, done)
+        elif done == learn.steps:
+            iterator = iter(())
+        else:
+            loader.load_state_dict(self._state["loader"])
+            iterator = iter(loader)
         self._apply(learn)
         learn.iter = done - 1
         learn.set_done(done)
@@ -217,7 +220,6 @@ def _gather(
     every = learn.opt.all_params()
     held = any(param.grad is not None for param in every)
     loss_func = learn.loss_func
-    loader = learn.dls.train
     return {
         "lehr": _MAGIC,
         "version": _VERSION,
@@ -241,21 +243,32 @@ def _gather(
         ],
         "random": RandomState.now(_generators(learn)).state_dict(),
         "epoch_random": None if epoch_random is None else epoch_random.state_dict(),
-        "loader": loader.state_dict() if _keeps_state(loader) else None,
+        "loader": _loader_state(learn.dls.train, batches),
     }
 
 
+def _is_map_style(loader: Any) -> bool:
+    """Whether a place in a loader is found again by its random state and a count of batches."""
+    if isinstance(loader, DataLoader):
+        return not isinstance(loader.dataset, IterableDataset)
+    return isinstance(loader, Sequence)
+
+
 def _keeps_state(loader: Any) -> bool:
-    return hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
+    """Whether a loader has to be asked for its place, and can be."""
+    protocol = hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
+    return protocol and not _is_map_style(loader)
+
+
+def _loader_state(loader: Any, batches: int | None) -> Any:
+    # A torch loader begins its epochs afresh: between two, its state is of an iteration that ended.
+    begins_afresh = batches is None and isinstance(loader, DataLoader)
+    return loader.state_dict() if _keeps_state(loader) and not begins_afresh else None
 
 
 def _check_loader(loader: Any) -> None:
     """Refuse a loader whose place in its batches could not be found again."""
-    if isinstance(loader, DataLoader):
-        fits = not isinstance(loader.dataset, IterableDataset)
-    else:
-        fits = isinstance(loader, Sequence)
-    if not (fits or _keeps_state(loader)):
+    if not (_is_map_style(loader) or _keeps_state(loader)):
         message = (
             f"a training on {type(loader).__name__} cannot be resumed: the training loader must be "
             "a DataLoader of a map-style dataset, a list of batches, or have `state_dict` and "
