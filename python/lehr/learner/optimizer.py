@@ -299,7 +299,8 @@ class OptimWrapper:
             size = len(group["params"])
             for index, param in enumerate(group["params"], count):
                 if of_param[id(param)]:
-                    kept_state[index] = of_param[id(param)]
+                    # torch takes the tensors themselves.
+                    kept_state[index] = _copy(of_param[id(param)])
             group["params"] = list(range(count, count + size))
             count += size
         self.torch.load_state_dict({"state": kept_state, "param_groups": groups})
@@ -409,7 +410,7 @@ def _alike(name: str, ours: Any, theirs: Any) -> bool:
         return bool(ours == theirs)
     if isinstance(ours, tuple):
         fits = isinstance(theirs, (list, tuple)) and len(ours) == len(theirs)
-        return fits and all(map(hypers.is_number, theirs))
+        return fits and all(_alike(name, *both) for both in zip(ours, theirs, strict=True))
     return hypers.is_number(theirs) if hypers.is_number(ours) else not isinstance(theirs, str)
 
 
