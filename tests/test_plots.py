@@ -1,12 +1,14 @@
 """Pictures: what they show and what they return."""
 
 import pickle
+import re
 import subprocess
 import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from lehr import (
     Callback,
     CancelEpochException,
@@ -225,6 +227,32 @@ def test_a_suggestion_is_a_marker_at_its_point_and_a_line_at_its_rate(learn):
         f"a: {found.minimum:.2e}",
         f"b: {found.valley:.2e}",
     ]
+
+
+@pytest.mark.parametrize(
+    "suggestions",
+    [
+        [1e-3],
+        np.array([1e-3]),
+        torch.tensor([1e-3], dtype=torch.float64),
+        [(1e-3, 2.0)],
+        np.array([[1e-3, 2.0]]),
+        [(1e-3, torch.tensor(2.0))],
+        [1e-3, None],
+    ],
+)
+def test_suggestions_may_be_rates_or_points_of_any_kind(learn, suggestions):
+    learn.lr_find(show_plot=False)
+    (ax,) = learn.recorder.plot_lr_find(suggestions=suggestions).axes
+    assert legend(ax)[2:] == ["point 1: 1.00e-03"]
+
+
+@pytest.mark.parametrize("suggestion", ["steepest", (1, 2, 3), (), {}])
+def test_what_is_neither_a_rate_nor_a_point_is_named(learn, suggestion):
+    learn.lr_find(show_plot=False)
+    match = r"`suggestions` must hold rates or points \(rate, loss\), got "
+    with pytest.raises(TypeError, match=match + re.escape(repr(suggestion))):
+        learn.recorder.plot_lr_find(suggestions=[suggestion])
 
 
 def test_suggestions_in_one_place_are_all_named(learn):

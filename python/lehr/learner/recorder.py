@@ -6,6 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from lehr import _core
@@ -289,6 +290,7 @@ class Recorder(Callback):
             The figure, or `None` without `return_fig`.
 
         Raises:
+            TypeError: A suggestion is neither a rate nor a point, or `skip_end` is no integer.
             ValueError: There was no sweep, `skip_end` is below 0, or there are more or fewer names
                 than suggestions.
 
@@ -312,7 +314,7 @@ class Recorder(Callback):
         else:
             fields = getattr(suggestions, "_fields", None)
             names = list(fields or (f"point {i + 1}" for i in range(len(suggestions))))
-            points = [sweep.point(s) if hasattr(s, "__float__") else s for s in suggestions]
+            points = [_as_point(sweep, one) for one in suggestions]
             marks = [(point[0], point) for point in points]
         if nms is not None:
             names = [nms] if isinstance(nms, str) else list(nms)
@@ -389,6 +391,19 @@ class Recorder(Callback):
             log=log,
             ax=ax,
         )
+
+
+def _as_point(sweep: Sweep, mark: Any) -> tuple[float, float]:
+    try:
+        numbers = [float(one) for one in np.asarray(mark, dtype=float).flat]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) == 1:
+        return sweep.point(numbers[0])
+    if len(numbers) != 2:  # noqa: PLR2004
+        message = f"`suggestions` must hold rates or points (rate, loss), got {mark!r}"
+        raise TypeError(message)
+    return numbers[0], numbers[1]
 
 
 def _at_least_0(value: Any, name: str) -> int:
