@@ -1,11 +1,9 @@
-"""Files of models and of trainings, and going on with a training that was cut (rule 24)."""
+"""Saving the state of a training, and going on with one that was cut (rule 24)."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lehr.finder import integer
 from lehr.learner.callback import Callback
+from lehr.learner.files import check_model, read, write
 from lehr.rng import RandomState, loader_generators
 
 if TYPE_CHECKING:
@@ -30,67 +29,6 @@ _KEYS = frozenset({
     "lost", "model", "buffers", "loss_func", "grads", "requires_grad", "opt", "frozen",
     "callbacks", "random", "epoch_random", "loader",
 })  # fmt: skip
-
-
-def write(path: Path, state: Any) -> None:
-    """Save a state to a file, which is there whole or, when that fails, as it was before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder written to disk, where the system can do that."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def read(path: Path, device: Any = "cpu") -> Any:
-    """Load a file without running code from it.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It holds more than tensors and plain values, or is damaged.
-    """
-    with path.open("rb") as file:
-        try:
-            return torch.load(file, map_location=device, weights_only=True)
-        except MemoryError:
-            raise
-        except Exception as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            message = f"{path} is damaged, or no file of tensors and plain values: {reason}"
-            raise ValueError(message) from error
-
-
-def check_model(model: torch.nn.Module, state: Any, path: Path, *, strict: bool = True) -> None:
-    """Raise ValueError where a state does not fit a model: torch would change half of it."""
-    if not hasattr(state, "items"):
-        message = f"{path} holds no model: expected a state_dict, got {type(state).__name__}"
-        raise ValueError(message)
-    ours = model.state_dict()
-    missing, unknown = sorted(ours.keys() - state.keys()), sorted(state.keys() - ours.keys())
-    if strict and (missing or unknown):
-        message = f"{path} is of another model: it lacks {missing[:5]} and has {unknown[:5]}"
-        raise ValueError(message)
-    for name in ours.keys() & state.keys():
-        shapes = [getattr(one, "shape", None) for one in (ours[name], state[name])]
-        if shapes[0] != shapes[1]:
-            message = f"{path} is of another model: `{name}` has shape {shapes[1]}, not {shapes[0]}"
-            raise ValueError(message)
 
 
 class Cut:
@@ -348,7 +286,12 @@ def _check_fits(learn: Learner, state: dict[str, Any], path: Path, cbs: list[Any
 
 def _checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, oldest first."""
-    return sorted(path for path in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(path.name))
+    found = [path for path in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=_number)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
 
 
 class CheckpointCallback(Callback):
@@ -435,7 +378,7 @@ class CheckpointCallback(Callback):
                 path.unlink()
             found = []
         if self._written is None:
-            self._written = int(found[-1].stem.rpartition("-")[2]) if found else 0
+            self._written = _number(found[-1]) if found else 0
 
     def before_train(self) -> None:  # noqa: D102
         if self.every_steps is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from lehr import _core
-from lehr.learner import checkpoint
+from lehr.learner import checkpoint, files
 from lehr.learner.fits import Fits, count
 from lehr.learner.loop import as_list, loader_length
 from lehr.learner.metrics import make_metric
@@ -235,7 +235,7 @@ class Learner(Fits):
             state = {"model": model, "opt": self.opt.state_dict(), "frozen": self.opt.frozen_idx}
         else:
             state = model
-        checkpoint.write(path, state)
+        files.write(path, state)
         return path
 
     def load(
@@ -271,13 +271,13 @@ class Learner(Fits):
         except (RuntimeError, TypeError) as error:
             message = f"`device` must be a torch device, got {device!r}"
             raise ValueError(message) from error
-        state = checkpoint.read(path, device)
+        state = files.read(path, device)
         whole = isinstance(state, dict) and set(state) in (
             {"model", "opt"},
             {"model", "opt", "frozen"},
         )
         model = state["model"] if whole else state
-        checkpoint.check_model(self.model, model, path, strict=strict)
+        files.check_model(self.model, model, path, strict=strict)
         opt = state["opt"] if whole and with_opt else None
         if opt is not None:
             self._check_opt(opt, state.get("frozen", 0), path)

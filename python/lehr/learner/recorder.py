@@ -152,11 +152,14 @@ class Recorder(Callback):
             self.lrs.append(lr if type(lr) is float else float(lr))
             if len(waiting) >= _BLOCK:
                 self._fetch()
+            if not self.train_metrics:
+                return
         else:
             self._loss.add(learn.loss, batch_size(learn.yb or learn.xb))
-        if learn.metrics and (self.train_metrics if learn.training else self.valid_metrics):
-            for metric in learn.metrics:
-                metric.accumulate(learn)
+            if not self.valid_metrics:
+                return
+        for metric in learn.metrics:
+            metric.accumulate(learn)
 
     def after_train(self) -> None:  # noqa: D102
         self.log.append(self.smooth_loss)
