@@ -162,7 +162,7 @@ class ParamScheduler(Callback):
             "unit": self.unit,
             "before": self._before,
             "hps_all": {
-                name: torch.tensor(rows, dtype=torch.float64) for name, rows in self.hps_all.items()
+                name: torch.from_numpy(self._table(rows)) for name, rows in self._rows.items()
             },
         }
 
