@@ -201,7 +201,18 @@ def test_fine_tune_carries_a_body_from_some_digits_to_others():
     model = ResidualNet(classes=5)
     model.early, model.late = body.early, body.late
     learn = image_learner(digits_images(digits=range(5, 10)), model)
-    quiet(learn, "fine_tune", 4, 2e-2)
+    moved = []
+
+    class Looks(Callback):
+        def before_fit(self):
+            self.before = model.early[0].weight.clone()
+
+        def after_fit(self):
+            moved.append(not torch.equal(model.early[0].weight, self.before))
+
+    quiet(learn, "fine_tune", 4, 2e-2, cbs=Looks())
+    # First the head alone, then all.
+    assert moved == [False, True]
     # Seeds 0 to 2 gave 0.96 to 0.97; guessing gives 0.2.
     assert learn.recorder.values[-1][-1] > 0.9
     lrs = learn.recorder.hps_all["lr"]
