@@ -171,6 +171,7 @@ class Fits(Loop):
             Learning Rates", 2017.
         """
         check_epochs(n_epoch, start_epoch, steps)
+        planned_batches(self.dls.train, steps)
         cbs = as_callbacks(cbs)
         with self._checking(reset_opt, wd):
             scheds = {"lr": _core.one_cycle_lr(self._peak(lr_max), div, div_final, pct_start)}
@@ -216,6 +217,7 @@ class Fits(Loop):
             fastai, `Learner.fit_flat_cos`.
         """
         check_epochs(n_epoch, start_epoch, steps)
+        planned_batches(self.dls.train, steps)
         cbs = as_callbacks(cbs)
         with self._checking(reset_opt, wd):
             scheds = {"lr": _core.flat_cos_lr(self._peak(lr, "lr"), div_final, pct_start)}

@@ -142,16 +142,21 @@ class Loop:
             )
             self.loss_grad = None
             try:
-                if on["before_batch"]:
-                    self.send("before_batch")
+                for callback, handler in on["before_batch"]:
+                    if callback.run:
+                        handler()
                 xb = self.xb
                 plain = len(xb) != 1 or isinstance(xb[0], torch.Tensor)
                 self.pred = self.model(*xb) if plain else self._forward(xb[0])
                 if on["after_pred"]:
                     self.send("after_pred")
                 loss_func, yb = self.loss_func, self.yb
-                loss = loss_func(self.pred, *yb) if loss_func and yb else self._other_loss()
-                if loss is not None:
+                loss = (
+                    loss_func(self.pred, *yb)
+                    if loss_func is not None and yb
+                    else self._other_loss()
+                )
+                if loss is not None or yb:
                     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
                         raise _no_number(loss)
                     self.loss_grad = loss
@@ -173,6 +178,7 @@ class Loop:
                             self.send("before_step")
                         if not opt.step():
                             raise CancelStepException  # noqa: TRY301
+                        self.held = 0
                     except CancelStepException:
                         self.send("after_cancel_step")
                     if on["after_step"]:
@@ -183,17 +189,16 @@ class Loop:
                     self.held = 0
                     opt.torch.zero_grad()
             except CancelBatchException:
-                if training and opt.steps != steps:
-                    self.held = 0
-                elif planned and self.held == held:
+                if planned and self.held == held and opt.steps == steps:
                     self.lost += 1
                 self.send("after_cancel_batch")
             if training:
                 self.train_iter += 1
                 self._done += planned
                 self.pct_train = self._done / self._planned
-            if on["after_batch"]:
-                self.send("after_batch")
+            for callback, handler in on["after_batch"]:
+                if callback.run:
+                    handler()
 
     def _forward(self, x: Any) -> Any:
         """Give the model its one input that is no tensor: a mapping as its keywords."""
