@@ -51,11 +51,16 @@ class Snapshot:
         self._restorers: list[Callable[[], Any]] = [
             # Modules may have replaced a buffer: first the old one, then what was in it.
             *(_keep_items(module._buffers) for module in modules),  # noqa: SLF001
-            *(_keep(tensor) for tensor in (*self._params, *buffers.values())),
-            _keep(optimizer.state),
-            hypers.keep(optimizer, _keep),
+            *(keep_value(tensor) for tensor in (*self._params, *buffers.values())),
+            keep_value(optimizer.state),
+            hypers.keep(optimizer, keep_value),
             *(partial(setattr, param, "grad", param.grad) for param in self._params),
             *(partial(setattr, module, "training", module.training) for module in modules),
+            *(
+                partial(module.set_extra_state, copy.deepcopy(module.get_extra_state()))
+                for module in modules
+                if type(module).get_extra_state is not torch.nn.Module.get_extra_state
+            ),
             partial(RandomState.now(generators).restore, generators),
         ]
 
@@ -87,7 +92,7 @@ def _keep_items(items: dict[str, Any]) -> Callable[[], None]:
     return back
 
 
-def _keep(value: Any) -> Callable[[], Any]:
+def keep_value(value: Any) -> Callable[[], Any]:
     """Remember `value` deeply; the result puts it back, in place where it can, and returns it."""
     if isinstance(value, torch.Tensor):
         data = value.detach().clone()
@@ -99,7 +104,7 @@ def _keep(value: Any) -> Callable[[], Any]:
 
         return back
     if isinstance(value, dict):
-        items = [(key, _keep(item)) for key, item in value.items()]
+        items = [(key, keep_value(item)) for key, item in value.items()]
 
         def back() -> Any:
             value.clear()
@@ -109,7 +114,7 @@ def _keep(value: Any) -> Callable[[], Any]:
 
         return back
     if isinstance(value, list):
-        entries = [_keep(item) for item in value]
+        entries = [keep_value(item) for item in value]
 
         def back() -> Any:
             value[:] = [item() for item in entries]
@@ -117,7 +122,7 @@ def _keep(value: Any) -> Callable[[], Any]:
 
         return back
     if type(value) is tuple:
-        members = [_keep(item) for item in value]
+        members = [keep_value(item) for item in value]
         return lambda: tuple(item() for item in members)
     if value is None or isinstance(value, (bool, int, float, str)):
         return lambda: value

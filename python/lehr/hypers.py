@@ -148,22 +148,20 @@ def _replace(current: Any, value: float) -> Any:
 
 
 def separate(optimizer: Optimizer) -> None:
-    """Give each group tensors of its own: torch puts the one it was given into all of them."""
-    seen: set[int] = set()
+    """Give each group tensors of its own: torch takes the one it was given, into all of them.
+
+    Training fills them in place, which must not change what the caller has.
+    """
     for group in optimizer.param_groups:
         for key, value in group.items():
             if key != "params":
-                group[key] = _own(value, seen)
+                group[key] = _own(value)
 
 
-def _own(value: Any, seen: set[int]) -> Any:
+def _own(value: Any) -> Any:
     if isinstance(value, tuple):
-        return type(value)(_own(item, seen) for item in value)
-    if not hasattr(value, "fill_"):
-        return value
-    value = value.clone() if id(value) in seen else value
-    seen.add(id(value))
-    return value
+        return type(value)(map(_own, value))
+    return value.clone() if hasattr(value, "fill_") else value
 
 
 def keep(optimizer: Optimizer, copy: Callable[[Any], Callable[[], Any]]) -> Callable[[], None]:

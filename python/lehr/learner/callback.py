@@ -134,11 +134,17 @@ class Callback:
         """
         return {}
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise ValueError where a state is of a callback that is set otherwise; change nothing.
+
+        All callbacks are asked before any takes up its state.
+        """
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state that `state_dict` returned.
 
         Called in a resumed fit after the events that begin it, and after a sweep for a callback
-        that took part in it. One whose settings do not fit the state raises ValueError.
+        that took part in it.
         """
 
     def __getattr__(self, name: str) -> Any:
@@ -162,3 +168,15 @@ class Callback:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def check_settings(callback: Callback, state: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raise ValueError when a state was saved by a callback of other settings."""
+    differing = [
+        f"{name}={state[name]!r}, not {getattr(callback, name)!r}"
+        for name in names
+        if state[name] != getattr(callback, name)
+    ]
+    if differing:
+        message = f"the state of `{callback.name}` was saved with {', '.join(differing)}"
+        raise ValueError(message)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
-from collections.abc import Sequence
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils import data
+from torch.utils.data import DataLoader
 
 from lehr.finder import integer
 from lehr.learner.callback import Callback
+from lehr.learner.data import is_map_style, keeps_state, loader_state
 from lehr.learner.files import check_model, read, write
+from lehr.learner.loop import planned_batches
+from lehr.learner.schedule import sweeping
 from lehr.rng import RandomState, loader_generators
 
 if TYPE_CHECKING:
@@ -23,12 +31,22 @@ if TYPE_CHECKING:
 
 _MAGIC, _VERSION = "lehr checkpoint", 1
 _METHODS = ("fit", "fit_one_cycle", "fit_flat_cos", "fit_sgdr", "fine_tune")
-_NAME = re.compile(r"checkpoint-(\d+)\.pt")
+_NAME = re.compile(r"checkpoint-(\d{8,})\.pt")
+_LEFTOVER = re.compile(r"\.checkpoint-\d+\.pt\.(\d+)-\w+\.tmp")
+_COUNTS = ("phase", "epoch", "n_iter", "train_iter", "held", "lost", "steps", "frozen")
 _KEYS = frozenset({
-    "lehr", "version", "method", "arguments", "phase", "epoch", "batches", "train_iter", "held",
-    "lost", "model", "buffers", "loss_func", "grads", "requires_grad", "opt", "frozen",
-    "callbacks", "random", "epoch_random", "loader",
+    *_COUNTS, "lehr", "version", "method", "arguments", "batches", "model", "buffers", "loss_func",
+    "grads", "requires_grad", "opt", "callbacks", "random", "epoch_random", "loader",
 })  # fmt: skip
+
+# Samplers whose order follows from torch's generators.
+_SAMPLERS = (
+    data.RandomSampler,
+    data.SequentialSampler,
+    data.SubsetRandomSampler,
+    data.WeightedRandomSampler,
+    data.DistributedSampler,
+)
 
 
 class Cut:
@@ -48,11 +66,14 @@ class Cut:
         self.phase: int = state["phase"]
         self.epoch: int = state["epoch"]
         self.batches: int | None = state["batches"]
+        self.taken_up = False
 
     def begin(self, learn: Loop) -> tuple[int, Cut | None]:
         """Take up a state between two epochs; return the epoch, and the cut if it is inside it."""
         if self.batches is not None:
             return self.epoch, self
+        if self.epoch >= learn.n_epoch and (self._state["method"] != "fine_tune" or self.phase):
+            warnings.warn("the training that is resumed had ended: nothing is left", stacklevel=6)
         if self._state["loader"] is not None:
             learn.dls.train.load_state_dict(self._state["loader"])
         self._apply(learn)
@@ -85,19 +106,22 @@ class Cut:
 
     def _apply(self, learn: Loop) -> None:
         state = self._state
-        # These may refuse, and come first.
-        for callback, one in _pair(learn.cbs, state["callbacks"]):
+        pairs = _pair(learn.cbs, state["callbacks"])
+        for callback, one in pairs:
+            callback.check_state_dict(one)
+        # Nothing below refuses.
+        self.taken_up = True
+        for callback, one in pairs:
             callback.load_state_dict(one)
         learn.train_iter = state["train_iter"]
         learn.held, learn.lost = state["held"], state["lost"]
         learn.model.load_state_dict(state["model"])
-        buffers = dict(learn.model.named_buffers())
-        with torch.no_grad():
-            for name, value in state["buffers"].items():
-                buffers[name].copy_(value)
+        for name, value in state["buffers"].items():
+            _put_buffer(learn.model, name, value)
         if isinstance(learn.loss_func, torch.nn.Module):
             learn.loss_func.load_state_dict(state["loss_func"])
         learn.opt.load_state_dict(state["opt"])
+        learn.opt.steps = state["steps"]
         learn.opt.frozen_idx = state["frozen"]
         grads = state["grads"] or [None] * len(state["requires_grad"])
         for param, wants, grad in zip(
@@ -106,6 +130,19 @@ class Cut:
             param.requires_grad_(wants)
             param.grad = None if grad is None else grad.to(param.device)
         RandomState.from_state_dict(state["random"]).restore(_generators(learn))
+
+
+def _put_buffer(model: torch.nn.Module, name: str, value: torch.Tensor) -> None:
+    """Give a model a buffer; one that it makes as it goes may not be there, or not so large."""
+    path, _, name = name.rpartition(".")
+    module = model.get_submodule(path)
+    now = module._buffers.get(name)  # noqa: SLF001 (the only way to keep it out of the state_dict)
+    if now is not None and now.shape == value.shape and now.dtype == value.dtype:
+        with torch.no_grad():
+            now.copy_(value)
+    else:
+        device = next((param.device for param in model.parameters()), value.device)
+        module.register_buffer(name, value.to(device), persistent=False)
 
 
 def _generators(learn: Loop) -> list[torch.Generator]:
@@ -150,9 +187,13 @@ def _pair(
 
 
 def _gather(
-    learn: Learner, batches: int | None, epoch_random: RandomState | None
+    learn: Learner, epoch: int, batches: int | None, epoch_random: RandomState | None
 ) -> dict[str, Any]:
-    """Gather all that a training needs to go on from here."""
+    """Gather all that a training needs to go on from here.
+
+    Raises:
+        TypeError: A callback or metric keeps something that no file of plain values can hold.
+    """
     method, arguments = learn._call  # type: ignore[misc]  # noqa: SLF001 (checked before the fit)
     model = learn.model.state_dict()
     every = learn.opt.all_params()
@@ -164,11 +205,13 @@ def _gather(
         "method": method,
         "arguments": {name: _plain(value) for name, value in arguments.items()},
         "phase": learn._phase,  # noqa: SLF001
-        "epoch": learn.epoch + (batches is None),
+        "epoch": epoch,
         "batches": batches,
+        "n_iter": planned_batches(learn.dls.train, learn.steps),
         "train_iter": learn.train_iter,
         "held": learn.held,
         "lost": learn.lost,
+        "steps": learn.opt.steps,
         "model": model,
         "buffers": {n: value for n, value in learn.model.named_buffers() if n not in model},
         "loss_func": loss_func.state_dict() if isinstance(loss_func, torch.nn.Module) else None,
@@ -177,42 +220,62 @@ def _gather(
         "opt": learn.opt.live_state(),
         "frozen": learn.opt.frozen_idx,
         "callbacks": [
-            (callback.name, state) for callback in learn.cbs if (state := callback.state_dict())
+            (callback.name, _keepable(state, f"the state of callback `{callback.name}`"))
+            for callback in learn.cbs
+            if (state := callback.state_dict())
         ],
         "random": RandomState.now(_generators(learn)).state_dict(),
         "epoch_random": None if epoch_random is None else epoch_random.state_dict(),
-        "loader": _loader_state(learn.dls.train, batches),
+        "loader": _keepable(loader_state(learn.dls.train, batches), "the loader's state"),
     }
 
 
-def _is_map_style(loader: Any) -> bool:
-    """Whether a place in a loader is found again by its random state and a count of batches."""
-    if isinstance(loader, DataLoader):
-        return not isinstance(loader.dataset, IterableDataset)
-    return isinstance(loader, Sequence)
-
-
-def _keeps_state(loader: Any) -> bool:
-    """Whether a loader has to be asked for its place, and can be."""
-    protocol = hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
-    return protocol and not _is_map_style(loader)
-
-
-def _loader_state(loader: Any, batches: int | None) -> Any:
-    # A torch loader begins its epochs afresh: between two, its state is of an iteration that ended.
-    begins_afresh = batches is None and isinstance(loader, DataLoader)
-    return loader.state_dict() if _keeps_state(loader) and not begins_afresh else None
+def _keepable(value: Any, what: str) -> Any:
+    """Return a state as tensors and plain values, which `weights_only` reads: numpy's converted."""
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return value
+    if isinstance(value, torch.Tensor):
+        return value
+    if isinstance(value, Mapping):
+        return {_keepable(key, what): _keepable(item, what) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_keepable(item, what) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    if hasattr(value, "tolist") and getattr(getattr(value, "dtype", None), "kind", "") in "biuf":
+        return torch.from_numpy(value) if getattr(value, "ndim", 0) else value.item()
+    message = f"a checkpoint holds tensors and plain values, got {value!r} in {what}"
+    raise TypeError(message)
 
 
 def _check_loader(loader: Any) -> None:
     """Refuse a loader whose place in its batches could not be found again."""
-    if not (_is_map_style(loader) or _keeps_state(loader)):
+    if not (is_map_style(loader) or keeps_state(loader)):
         message = (
             f"a training on {type(loader).__name__} cannot be resumed: the training loader must be "
             "a DataLoader of a map-style dataset, a list of batches, or have `state_dict` and "
             "`load_state_dict`"
         )
         raise ValueError(message)
+    if getattr(loader, "persistent_workers", False):
+        message = (
+            "a training with persistent workers cannot be resumed, their state is theirs: make the "
+            "training loader with `persistent_workers=False`"
+        )
+        raise ValueError(message)
+    if isinstance(loader, DataLoader) and not hasattr(loader, "state_dict"):
+        batch_sampler, sampler = loader.batch_sampler, loader.sampler
+        own = [
+            one
+            for one, known in ((batch_sampler, (data.BatchSampler,)), (sampler, _SAMPLERS))
+            if one is not None and type(one) not in known
+        ]
+        if own and not (own == [sampler] and batch_sampler is None):
+            warnings.warn(
+                f"{type(own[0]).__name__} is no sampler of torch's: a resumed training has its "
+                "order again only if that follows from the generators of Python, numpy and torch "
+                "at the beginning of an epoch",
+                stacklevel=2,
+            )
 
 
 def _plain(value: Any) -> Any:
@@ -226,14 +289,19 @@ def _plain(value: Any) -> Any:
     return float(value) if hasattr(value, "__float__") else [_plain(item) for item in value]
 
 
-def open_cut(learn: Learner, path: str | Path, cbs: list[Any]) -> tuple[str, dict[str, Any], Cut]:
-    """Read a checkpoint; return the method to call, with what, and where it goes on.
+def open_cut(
+    learn: Learner, path: str | Path, cbs: list[Any]
+) -> tuple[str, dict[str, Any], Cut, Path]:
+    """Read a checkpoint; return the method to call, with what, where it goes on, and the file.
 
     Raises:
         FileNotFoundError: There is none.
         ValueError: It is damaged, or of another training.
     """
     path = Path(path)
+    if not path.exists():
+        # As `folder` of the callback, and as `save` and `load` have it.
+        path = learn.path / learn.model_dir / path
     if path.is_dir():
         found = _checkpoints(path)
         if not found:
@@ -247,20 +315,57 @@ def open_cut(learn: Learner, path: str | Path, cbs: list[Any]) -> tuple[str, dic
     if state.get("version") != _VERSION:
         message = f"{path} is a checkpoint of version {state.get('version')}, expected {_VERSION}"
         raise ValueError(message)
-    if state.keys() != _KEYS or state["method"] not in _METHODS:
-        message = f"{path} is damaged: it holds {sorted(map(str, state))}"
+    wrong = _malformed(state)
+    if wrong:
+        message = f"{path} is damaged: {wrong}"
         raise ValueError(message)
-    _check_fits(learn, state, path, cbs)
     arguments = {
         name: slice(*value["slice"]) if isinstance(value, dict) else value
         for name, value in state["arguments"].items()
     }
-    return state["method"], arguments, Cut(state)
+    try:
+        inspect.signature(getattr(learn, state["method"])).bind(**arguments)
+        _check_fits(learn, state, path, cbs)
+    except TypeError as error:
+        message = f"{path} is damaged: {error}"
+        raise ValueError(message) from error
+    return state["method"], arguments, Cut(state), path
 
 
-def _check_fits(learn: Learner, state: dict[str, Any], path: Path, cbs: list[Any]) -> None:
+def _malformed(state: dict[str, Any]) -> str:  # noqa: C901, PLR0911 (a list of questions)
+    """Say what a checkpoint has of the wrong form; nothing for a sound one."""
+    if state.keys() != _KEYS:
+        return f"it holds {sorted(map(str, state))}"
+    if state["method"] not in _METHODS or not isinstance(state["arguments"], dict):
+        return f"it is of a method {state['method']!r}"
+    for name in _COUNTS:
+        if type(state[name]) is not int or state[name] < 0:
+            return f"its `{name}` is {state[name]!r}"
+    batches, grads, flags = state["batches"], state["grads"], state["requires_grad"]
+    if not (batches is None or (type(batches) is int and batches > 0)):
+        return f"its `batches` is {batches!r}"
+    if not (isinstance(flags, list) and all(type(flag) is bool for flag in flags)):
+        return "its `requires_grad` is no list of flags"
+    if not (grads is None or (isinstance(grads, list) and len(grads) == len(flags))):
+        return "its `grads` are not as many as its parameters"
+    callbacks = state["callbacks"]
+    if not (
+        isinstance(callbacks, list)
+        and all(isinstance(one, tuple) and list(map(type, one)) == [str, dict] for one in callbacks)
+    ):
+        return "its `callbacks` are no names and states"
+    try:
+        RandomState.from_state_dict(state["random"])
+        if batches is not None:
+            RandomState.from_state_dict(state["epoch_random"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return f"its generators have no state: {error!r}"
+    return ""
+
+
+def _check_fits(learn: Learner, state: dict[str, Any], path: Path, cbs: list[Callback]) -> None:
     """Raise ValueError where a checkpoint is not of this learner with these callbacks."""
-    check_model(learn.model, state["model"], path)
+    check_model(learn.model, state["model"], path, same_dtypes=True)
     if learn.opt is None:
         learn.create_opt()
     try:
@@ -269,12 +374,23 @@ def _check_fits(learn: Learner, state: dict[str, Any], path: Path, cbs: list[Any
         message = f"{path} is of another training: {error}"
         raise ValueError(message) from error
     states = list(state["callbacks"])
-    if state["method"] != "fit":
+    names = [name for name, _ in states]
+    if state["method"] != "fit" and "param_scheduler" in names:
         # The method brings a scheduler of its own.
-        names = [name for name, _ in states]
         del states[names.index("param_scheduler")]
-    _pair([*learn.cbs, *(cb() if isinstance(cb, type) else cb for cb in cbs)], states)
+    _pair([*learn.cbs, *cbs], states)
     _check_loader(learn.dls.train)
+    n_iter = planned_batches(learn.dls.train, state["arguments"].get("steps"))
+    if n_iter != state["n_iter"]:
+        message = (
+            f"{path} is of another training: its epochs have {state['n_iter']} batches, those of "
+            f"this learner {n_iter}"
+        )
+        raise ValueError(message)
+    params = len(learn.opt.all_params())
+    if len(state["requires_grad"]) != params or state["frozen"] > len(learn.opt):
+        message = f"{path} is damaged: its parameters and groups are not those of its optimizer"
+        raise ValueError(message)
     if len(_generators(learn)) != len(state["random"]["own"]):
         message = (
             f"{path} is of another training: its loaders drew from "
@@ -292,6 +408,18 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 def _number(path: Path) -> int:
     return int(path.stem.rpartition("-")[2])
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True  # asking would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
 
 
 class CheckpointCallback(Callback):
@@ -351,7 +479,11 @@ class CheckpointCallback(Callback):
         self.keep = keep
         self.folder = Path(folder)
         self.overwrite = overwrite
-        self._written: int | None = None
+        # Number of the last checkpoint, and of which learner and folder.
+        self._written = 0
+        self._owner: tuple[Any, Path] | None = None
+        self._old: list[Path] = []
+        self._active = False
         self.epoch_random: RandomState | None = None
 
     def _place(self) -> Path:
@@ -359,26 +491,36 @@ class CheckpointCallback(Callback):
 
     def before_fit(self) -> None:  # noqa: D102
         learn, place = self.learn, self._place()
-        self._active = "lr_finder" not in learn.__dict__ and learn._call is not None  # noqa: SLF001
+        self._active = not sweeping(learn) and learn._call is not None  # noqa: SLF001
         if not self._active:
             return
         _check_loader(learn.dls.train)
-        for leftover in place.glob(".checkpoint-*.tmp"):
-            leftover.unlink(missing_ok=True)
         found = _checkpoints(place)
-        resumed = learn._resuming  # noqa: SLF001
-        if found and self._written is None and not resumed:
-            if not self.overwrite:
-                message = (
-                    f"{place} holds checkpoints of another training: go on with it by "
-                    "`learn.resume`, give another `folder`, or pass `overwrite=True` to delete them"
-                )
-                raise ValueError(message)
-            for path in found:
-                path.unlink()
-            found = []
-        if self._written is None:
-            self._written = _number(found[-1]) if found else 0
+        owner = (weakref.ref(learn), place)
+        goes_on = owner == self._owner
+        if not goes_on:
+            self._begin(place, found)
+            self._owner = owner
+        for leftover in place.glob(".checkpoint-*.tmp"):
+            match = _LEFTOVER.fullmatch(leftover.name)
+            if match and not _is_running(int(match[1])):
+                leftover.unlink(missing_ok=True)
+        if goes_on and found and learn._cut is None:  # noqa: SLF001
+            # What is there is of the fit before: a crash must not go back to it.
+            self._save(learn.start_epoch, None)
+
+    def _begin(self, place: Path, found: list[Path]) -> None:
+        """Take a folder for a training."""
+        resumed = self.learn._resuming  # noqa: SLF001
+        foreign = found and (resumed is None or resumed.parent.resolve() != place.resolve())
+        if foreign and not self.overwrite:
+            message = (
+                f"{place} holds checkpoints of another training: go on with it by "
+                "`learn.resume`, give another `folder`, or pass `overwrite=True` to delete them"
+            )
+            raise ValueError(message)
+        self._old = found if foreign else []
+        self._written = _number(found[-1]) if found else 0
 
     def before_train(self) -> None:  # noqa: D102
         if self.every_steps is not None:
@@ -389,21 +531,26 @@ class CheckpointCallback(Callback):
         if self.every_steps is not None:
             done = learn.epoch * learn.n_iter + learn.iter + 1
             if done % self.every_steps == 0:
-                self._save(learn.iter + 1)
+                self._save(learn.epoch, learn.iter + 1)
 
     def after_epoch(self) -> None:  # noqa: D102
         if self.every_epochs is not None and (self.learn.epoch + 1) % self.every_epochs == 0:
-            self._save(None)
+            self._save(self.learn.epoch + 1, None)
 
-    def _save(self, batches: int | None) -> None:
+    def _save(self, epoch: int, batches: int | None) -> None:
         if not self._active:
             return
-        self._written = (self._written or 0) + 1
-        state = _gather(self.learn, batches, self.epoch_random)
+        self._written += 1
+        state = _gather(self.learn, epoch, batches, self.epoch_random)
         write(self._place() / f"checkpoint-{self._written:08d}.pt", state)
-        if self.keep is not None:
-            for path in _checkpoints(self._place())[: -self.keep]:
-                path.unlink()
+        old, self._old = self._old, []
+        kept = [path for path in _checkpoints(self._place()) if path not in old]
+        for path in old + kept[: -self.keep if self.keep is not None else 0]:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                # No reason to end a training.
+                warnings.warn(f"an old checkpoint stays: {error}", stacklevel=2)
 
     def __repr__(self) -> str:
         every = f"every_steps={self.every_steps}, every_epochs={self.every_epochs}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lehr.learner.callback import Callback
-from lehr.learner.tracker import sweeping
+from lehr.learner.schedule import sweeping
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -142,7 +142,22 @@ class CSVLogger(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of rows in the file."""
-        return {"fname": str(self.fname), "rows": self._rows, "seen": self._seen}
+        return {
+            "fname": str(self.fname),
+            "rows": self._rows,
+            "seen": self._seen,
+            "replace": self._replace,
+        }
+
+    def check_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        if state["fname"] != str(self.fname):
+            message = (
+                f"the state of `{self.name}` was saved with fname={state['fname']!r}, "
+                f"not {str(self.fname)!r}"
+            )
+            raise ValueError(message)
+        if not state["replace"]:
+            self._lines()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Cut the file down to the rows of a state, and go on after them.
@@ -153,15 +168,12 @@ class CSVLogger(Callback):
         Warns:
             UserWarning: The file has fewer rows.
         """
-        if state["fname"] != str(self.fname):
-            message = (
-                f"the state of `{self.name}` was saved with fname={state['fname']!r}, "
-                f"not {str(self.fname)!r}"
-            )
-            raise ValueError(message)
+        self.check_state_dict(state)
         if self._file is None:
             return
-        self._seen = state["seen"]
+        self._seen, self._replace = state["seen"], state["replace"]
+        if self._replace:
+            return
         lines = self._lines()
         kept = lines[: state["rows"] + 1]
         self._rows = max(len(kept) - 1, 0)
@@ -172,7 +184,6 @@ class CSVLogger(Callback):
                 stacklevel=2,
             )
         self._file.truncate(len("".join(kept).encode()))
-        self._replace = False
 
 
 def _line(values: list[Any]) -> str:

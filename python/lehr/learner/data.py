@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,3 +128,26 @@ def batch_size(batch: Any) -> int:
             if isinstance(item, (torch.Tensor, tuple, list, Mapping)):
                 return batch_size(item)
     return 1
+
+
+def is_map_style(loader: Any) -> bool:
+    """Whether a place in a loader is found again by its random state and a count of batches."""
+    if isinstance(loader, DataLoader):
+        return not isinstance(loader.dataset, IterableDataset)
+    return isinstance(loader, Sequence)
+
+
+def keeps_state(loader: Any) -> bool:
+    """Whether a loader has to be asked for its place, and can be."""
+    protocol = hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
+    return protocol and not is_map_style(loader)
+
+
+def loader_state(loader: Any, batches: int | None) -> Any:
+    """Return the place of a loader after so many batches of an epoch, `None` between two.
+
+    Of a loader that need not be asked, `None`.
+    """
+    # A torch loader begins its epochs afresh: between two, its state is of an iteration that ended.
+    begins_afresh = batches is None and isinstance(loader, DataLoader)
+    return loader.state_dict() if keeps_state(loader) and not begins_afresh else None

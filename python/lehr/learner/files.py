@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def write(path: Path, state: Any) -> None:
     """Save a state to a file, which is there whole or, when that fails, as it was before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    temporary = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
         with temporary.open("wb") as file:
             torch.save(state, file)
@@ -56,7 +57,14 @@ def read(path: Path, device: Any = "cpu") -> Any:
             raise ValueError(message) from error
 
 
-def check_model(model: torch.nn.Module, state: Any, path: Path, *, strict: bool = True) -> None:
+def check_model(
+    model: torch.nn.Module,
+    state: Any,
+    path: Path,
+    *,
+    strict: bool = True,
+    same_dtypes: bool = False,
+) -> None:
     """Raise ValueError where a state does not fit a model: torch would change half of it."""
     if not hasattr(state, "items"):
         message = f"{path} holds no model: expected a state_dict, got {type(state).__name__}"
@@ -70,4 +78,8 @@ def check_model(model: torch.nn.Module, state: Any, path: Path, *, strict: bool 
         shapes = [getattr(one, "shape", None) for one in (ours[name], state[name])]
         if shapes[0] != shapes[1]:
             message = f"{path} is of another model: `{name}` has shape {shapes[1]}, not {shapes[0]}"
+            raise ValueError(message)
+        dtypes = [getattr(one, "dtype", None) for one in (ours[name], state[name])]
+        if same_dtypes and dtypes[0] != dtypes[1]:
+            message = f"{path} is of another model: `{name}` is of {dtypes[1]}, not {dtypes[0]}"
             raise ValueError(message)

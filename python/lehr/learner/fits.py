@@ -18,6 +18,7 @@ from lehr.learner.schedule import ParamScheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from torch import nn
 
@@ -62,7 +63,7 @@ class Fits(Loop):
         # keeps them.
         self._call: tuple[str, dict[str, Any]] | None = None
         self._phase = 0
-        self._resuming = False
+        self._resuming: Path | None = None
 
     @resumable
     def fit(
@@ -263,7 +264,7 @@ class Fits(Loop):
             Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2016.
         """
         for name, value in (("n_cycles", n_cycles), ("cycle_len", cycle_len)):
-            if count(value, name) < 1:
+            if integer(value, name) < 1:
                 message = f"`{name}` must be at least 1, got {value}"
                 raise ValueError(message)
         n_epoch = _core.sgdr_epochs(n_cycles, cycle_len, cycle_mult)
@@ -327,7 +328,7 @@ class Fits(Loop):
         Reference:
             fastai, `Learner.fine_tune`.
         """
-        if count(freeze_epochs, "freeze_epochs") < 0:
+        if integer(freeze_epochs, "freeze_epochs") < 0:
             message = f"`freeze_epochs` must be at least 0, got {freeze_epochs}"
             raise ValueError(message)
         check_epochs(epochs, 0, steps, name="epochs")
@@ -351,14 +352,14 @@ class Fits(Loop):
         self._phase = 0
         try:
             if frozen_first:
-                self._freeze_to(-1, clear=start_epoch == 0)
+                self._freeze_to(-1, clear=start_epoch == 0 and self._cut is None)
                 self.fit_one_cycle(
                     freeze_epochs, frozen_peak, pct_start=0.99, start_epoch=start_epoch, **common
                 )
                 start_epoch = freeze_epochs
             self._phase = 1
             start_epoch = max(start_epoch - freeze_epochs, 0)
-            self._freeze_to(0, clear=start_epoch == 0)
+            self._freeze_to(0, clear=start_epoch == 0 and self._cut is None)
             self.fit_one_cycle(
                 epochs,
                 peak,
@@ -377,6 +378,11 @@ class Fits(Loop):
 
         Groups that were frozen stay frozen (row F23).
         """
+        self._renew_opt()
+        # A built optimizer is the one it was.
+        self.opt.clear_state()
+
+    def _renew_opt(self) -> None:
         frozen = 0 if self.opt is None else self.opt.frozen_idx
         self.opt = self._make_opt()
         self.opt.force_train = norm_bias_params(self.model, bias=False) if self.train_bn else set()
@@ -388,10 +394,11 @@ class Fits(Loop):
         if isinstance(opt_func, torch.optim.Optimizer):
             opt_func = OptimWrapper(opt=opt_func)
         if isinstance(opt_func, OptimWrapper):
-            opt_func.clear_state()
             return opt_func
         if isinstance(opt_func, partial) and "lr" in opt_func.keywords:
-            self.lr = opt_func.keywords["lr"]
+            # A tensor is filled as training goes on: its value now is the learner's rate.
+            rate = opt_func.keywords["lr"]
+            self.lr = rate.tolist() if hasattr(rate, "tolist") else rate
         no_decay = () if self.wd_bn_bias else norm_bias_params(self.model)
         groups = self.splitter(self.model)
         if groups is None:
@@ -437,7 +444,7 @@ class Fits(Loop):
     def _freeze_to(self, n: int, *, clear: bool = True) -> None:
         if self.opt is None:
             self.create_opt()
-        self.opt.freeze_to(count(n, "n"))
+        self.opt.freeze_to(integer(n, "n"))
         if clear:
             self.opt.clear_state()
 
@@ -465,9 +472,10 @@ class Fits(Loop):
         Where the body refuses an argument, the learner has its old optimizer again.
         """
         before = self.opt, self.lr
+        new = reset_opt or self.opt is None
         try:
-            if reset_opt or self.opt is None:
-                self.create_opt()
+            if new:
+                self._renew_opt()
             wd = self.wd if wd is None else wd
             if wd is not None:
                 self._values("wd", wd)
@@ -475,6 +483,8 @@ class Fits(Loop):
         except BaseException:
             self.opt, self.lr = before
             raise
+        if new:
+            self.opt.clear_state()
 
     def _peak(self, lr: Any, name: str = "lr_max") -> Any:
         """Return a rate that the caller gave, or the learner's: one number, or one per group."""
@@ -511,18 +521,6 @@ class Fits(Loop):
         return checked[0], checked[1], checked[2]
 
 
-def count(value: Any, name: str) -> int:
-    """Return an integer argument as an int; a flag is none.
-
-    Raises:
-        TypeError: It is none.
-    """
-    if isinstance(value, bool):
-        message = f"`{name}` must be an integer, got {value!r}"
-        raise TypeError(message)
-    return integer(value, name)
-
-
 def check_epochs(
     n_epoch: int, start_epoch: int, steps: int | None = None, name: str = "n_epoch"
 ) -> None:
@@ -536,7 +534,7 @@ def check_epochs(
     if steps is not None:
         lengths.append(("steps", steps))
     for what, value in lengths:
-        if count(value, what) < 1 and what != "start_epoch":
+        if integer(value, what) < 1 and what != "start_epoch":
             message = f"`{what}` must be at least 1, got {value}"
             raise ValueError(message)
     if not 0 <= start_epoch <= n_epoch:

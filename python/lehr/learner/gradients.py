@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from lehr.finder import integer
-from lehr.learner.callback import Callback, CancelBatchException, CancelStepException
+from lehr.learner.callback import (
+    Callback,
+    CancelBatchException,
+    CancelStepException,
+    check_settings,
+)
 from lehr.learner.data import batch_size
-from lehr.learner.tracker import check_settings
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -162,17 +166,20 @@ class MixedPrecision(Callback):
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
         }
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        if state["dtype"] != str(self.dtype):
+            message = (
+                f"the state of `{self.name}` was saved with {state['dtype']}, not {self.dtype}"
+            )
+            raise ValueError(message)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a scale.
 
         Raises:
             ValueError: It was saved in another precision.
         """
-        if state["dtype"] != str(self.dtype):
-            message = (
-                f"the state of `{self.name}` was saved with {state['dtype']}, not {self.dtype}"
-            )
-            raise ValueError(message)
+        self.check_state_dict(state)
         if state["scaler"] is None:
             # Of before the first fit.
             self.scaler = None
@@ -278,22 +285,25 @@ class GradientAccumulation(Callback):
         """Return how much is gathered."""
         return {"n_acc": self.n_acc, "count": self.count, "stepped": self.stepped}
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        check_settings(self, state, ("n_acc",))
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on gathering.
 
         Raises:
             ValueError: It was saved with another `n_acc`.
         """
-        check_settings(self, state, ("n_acc",))
+        self.check_state_dict(state)
         self.count, self.stepped = state["count"], state["stepped"]
 
 
 class GradientClip(Callback):
     """Scales the gradients of a step down to a norm of at most `max_norm`.
 
-    All parameters count as one vector: `grad * min(1, max_norm / norm(grad))`. With
-    `MixedPrecision` the gradients are those of the loss itself, with `GradientAccumulation` those
-    of the whole step.
+    All parameters of the optimizer count as one vector: `grad * min(1, max_norm / norm(grad))`.
+    With `MixedPrecision` the gradients are those of the loss itself, with `GradientAccumulation`
+    those of the whole step.
 
     Args:
         max_norm: The largest norm, above 0.
@@ -327,9 +337,15 @@ class GradientClip(Callback):
             raise ValueError(message)
 
     def before_step(self) -> None:
-        """Clip."""
-        parameters = self.learn.model.parameters()
+        """Clip what the optimizer trains."""
+        parameters = self.learn.opt.all_params()
         torch.nn.utils.clip_grad_norm_(parameters, self.max_norm, self.norm_type)
+
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        return {"max_norm": self.max_norm, "norm_type": self.norm_type}
+
+    def check_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        check_settings(self, state, ("max_norm", "norm_type"))
 
 
 def _float32(pred: Any) -> Any:

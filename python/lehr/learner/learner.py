@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from lehr import _core
+from lehr import _core, hypers
+from lehr.finder import integer, keep_value
 from lehr.learner import checkpoint, files
-from lehr.learner.fits import Fits, count
+from lehr.learner.fits import Fits
 from lehr.learner.loop import as_list, loader_length
 from lehr.learner.metrics import make_metric
-from lehr.learner.optimizer import Adam, params
+from lehr.learner.optimizer import Adam, copied, params
 from lehr.learner.progress import ProgressCallback
 from lehr.learner.recorder import Recorder
 from lehr.learner.schedule import LRFinder
@@ -157,7 +158,7 @@ class Learner(Fits):
             1
         """
         if dl is None:
-            if not -len(self.dls) <= count(ds_idx, "ds_idx") < len(self.dls):
+            if not -len(self.dls) <= integer(ds_idx, "ds_idx") < len(self.dls):
                 message = f"`ds_idx` must be among {len(self.dls)} loaders, got {ds_idx}"
                 raise IndexError(message)
             dl = self.dls[ds_idx]
@@ -232,7 +233,7 @@ class Learner(Fits):
         path = self._file(file)
         model = self.model.state_dict()
         if with_opt and self.opt is not None:
-            state = {"model": model, "opt": self.opt.state_dict(), "frozen": self.opt.frozen_idx}
+            state = {"model": model, "opt": self.opt.live_state(), "frozen": self.opt.frozen_idx}
         else:
             state = model
         files.write(path, state)
@@ -249,7 +250,8 @@ class Learner(Fits):
 
         Args:
             file: Name without the suffix, as given to `save`.
-            device: Where to put the tensors; the loaders' device by default.
+            device: Where the file is read to, before model and optimizer take it up on the
+                loaders' device; the CPU by default.
             with_opt: Whether to load the optimizer too, and freeze what was frozen.
             strict: Whether the model must have just the parameters and buffers of the file.
 
@@ -324,7 +326,8 @@ class Learner(Fits):
         at the end are those of an uninterrupted training, bit for bit (rule 24).
 
         Args:
-            path: A checkpoint, or a folder of them, of which the last is taken.
+            path: A checkpoint, or a folder of them, of which the last is taken; where there is no
+                such path, the one within `path / model_dir`.
             cbs: Callbacks of the fit, the `CheckpointCallback` among them.
 
         Raises:
@@ -347,13 +350,23 @@ class Learner(Fits):
             >>> len(again.recorder.lrs)
             50
         """
-        cbs = as_list(cbs)
-        method, arguments, self._cut = checkpoint.open_cut(self, path, cbs)
-        self._resuming = True
+        callbacks = [cb() if isinstance(cb, type) else cb for cb in as_list(cbs)]
+        method, arguments, cut, file = checkpoint.open_cut(self, path, callbacks)
+        before = hypers.keep(self.opt.torch, keep_value)
+        flags = [(param, param.requires_grad) for param in self.opt.all_params()]
+        frozen = self.opt.frozen_idx
+        self._cut, self._resuming = cut, file
         try:
-            getattr(self, method)(**arguments, cbs=cbs)
+            getattr(self, method)(**arguments, cbs=callbacks)
+        except BaseException:
+            if not cut.taken_up:
+                before()
+                self.opt.frozen_idx = frozen
+                for param, flag in flags:
+                    param.requires_grad_(flag)
+            raise
         finally:
-            self._cut, self._resuming = None, False
+            self._cut = self._resuming = None
 
     # The finder.
 
@@ -401,7 +414,8 @@ class Learner(Fits):
         # Callbacks that read the recorder find one of the sweep; the fit's own stays as it is.
         readers = [cb for cb in self.cbs if cb.in_sweep and not isinstance(cb, TrainEvalCallback)]
         inside = [Recorder(), finder] if readers and "recorder" in before else [finder]
-        states = [(callback, callback.state_dict()) for callback in self.cbs if callback.in_sweep]
+        # Copies: a callback may return its own tensors.
+        states = [(cb, copied(cb.state_dict())) for cb in self.cbs if cb.in_sweep]
         try:
             finder.open(self)
             if loader_length(self.dls.train) is None:

@@ -78,10 +78,10 @@ class Loop:
         self._resolve()
         # Those that an interrupted fit left would go into the first step.
         self.opt.torch.zero_grad()
-        cut, self._cut = self._cut, None
         try:
             try:
                 self("before_fit")
+                cut, self._cut = self._cut, None
                 if cut is not None:
                     start_epoch, cut = cut.begin(self)
                 for epoch in range(start_epoch, n_epoch):
@@ -112,7 +112,14 @@ class Loop:
             done, batches = (0, iter(self.dl)) if cut is None else cut.enter(self)
             if self.steps is not None:
                 batches = islice(batches, self.steps - done)
+            self.iter = done - 1
             self._all_batches(enumerate(batches, done))
+            if self.iter < 0:
+                message = (
+                    f"the training loader gave no batch in epoch {self.epoch}: it must begin anew "
+                    f"in every epoch, got {type(self.dl).__name__}"
+                )
+                raise ValueError(message)
         except CancelTrainException:
             self("after_cancel_train")
         self("after_train")
@@ -142,9 +149,8 @@ class Loop:
             )
             self.loss_grad = None
             try:
-                for callback, handler in on["before_batch"]:
-                    if callback.run:
-                        handler()
+                if on["before_batch"]:
+                    self.send("before_batch")
                 xb = self.xb
                 plain = len(xb) != 1 or isinstance(xb[0], torch.Tensor)
                 self.pred = self.model(*xb) if plain else self._forward(xb[0])
@@ -196,9 +202,8 @@ class Loop:
                 self.train_iter += 1
                 self._done += planned
                 self.pct_train = self._done / self._planned
-            for callback, handler in on["after_batch"]:
-                if callback.run:
-                    handler()
+            if on["after_batch"]:
+                self.send("after_batch")
 
     def _forward(self, x: Any) -> Any:
         """Give the model its one input that is no tensor: a mapping as its keywords."""
@@ -259,12 +264,11 @@ class Loop:
                 except Exception as error:
                     error.add_note(f"raised by `{callback.name}` in the event `{event}`")
                     raise
-        if event == "after_fit":
-            for callback in self.cbs:
-                callback.run = True
 
     def _cleanup(self) -> None:
         """Send `cleanup_fit` to every callback that acts on it, whatever another one raises."""
+        for callback in self.cbs:
+            callback.run = True
         errors = []
         for _, handler in self._table["cleanup_fit"]:
             try:

@@ -53,7 +53,8 @@ class Mean:
 
     def add(self, value: Any, count: int) -> None:
         """Take in the mean of `count` items."""
-        self.total += (value.detach() if hasattr(value, "detach") else value) * count
+        # Tensors stay on their device; numpy's numbers become Python's, which a checkpoint keeps.
+        self.total += (value.detach() if hasattr(value, "detach") else float(value)) * count
         self.count += count
 
     @property

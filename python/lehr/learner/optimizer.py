@@ -257,8 +257,8 @@ class OptimWrapper:
 
         A fresh optimizer has an empty dict for each parameter. Keys inside are torch's.
         """
-        copied: dict[str, list[dict[str, Any]]] = _copy(self.live_state())
-        return copied
+        state: dict[str, list[dict[str, Any]]] = copied(self.live_state())
+        return state
 
     def live_state(self) -> dict[str, list[dict[str, Any]]]:
         """Return what `state_dict` copies, to be saved at once."""
@@ -286,10 +286,8 @@ class OptimWrapper:
         for members, values in zip(self._groups, state["hypers"], strict=True):
             for index in members:
                 kept = {"params"} | ({"weight_decay"} if index in self._no_decay else set())
-                groups[index] = {
-                    key: values.get(key, value) if key not in kept else value
-                    for key, value in torch_groups[index].items()
-                }
+                now = torch_groups[index]
+                groups[index] = {**now, **values, **{key: now[key] for key in kept if key in now}}
         of_param = {
             id(param): one for param, one in zip(self.all_params(), state["state"], strict=True)
         }
@@ -300,10 +298,17 @@ class OptimWrapper:
             for index, param in enumerate(group["params"], count):
                 if of_param[id(param)]:
                     # torch takes the tensors themselves.
-                    kept_state[index] = _copy(of_param[id(param)])
+                    kept_state[index] = copied(of_param[id(param)])
             group["params"] = list(range(count, count + size))
             count += size
         self.torch.load_state_dict({"state": kept_state, "param_groups": groups})
+        # torch casts to the parameter's type, and loses what was kept in another on purpose.
+        for param, one in zip(self.all_params(), state["state"], strict=True):
+            loaded = self.torch.state.get(param, {})
+            for name, value in one.items():
+                now = loaded.get(name)
+                if isinstance(value, torch.Tensor) and now is not None and now.dtype != value.dtype:
+                    loaded[name] = value.detach().to(now.device, copy=True)
 
     def check_state_dict(self, state: Any) -> None:
         """Raise ValueError where `load_state_dict` would, and change nothing."""
@@ -343,7 +348,8 @@ class OptimWrapper:
         for members, values in zip(self._groups, every, strict=True):
             group = self.torch.param_groups[members[0]]
             known = group.keys() - {"params", "param_names"}
-            if known != values.keys():
+            # What an optimizer adds in its steps is not there yet.
+            if not known <= values.keys():
                 message = (
                     f"{kind} has the hyper-parameters {sorted(known)}, its saved state "
                     f"{sorted(map(str, values))}"
@@ -392,14 +398,14 @@ class OptimWrapper:
         return f"OptimWrapper({type(self.torch).__name__}, {len(self)} groups)"
 
 
-def _copy(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """Copy a state deeply, so that it does not change as training goes on (row R9)."""
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
+        return {key: copied(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_copy(item) for item in value)
+        return type(value)(copied(item) for item in value)
     return value
 
 

@@ -210,7 +210,7 @@ class Recorder(Callback):
             "seconds": time.monotonic() - self._started,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+    def check_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
         names = [metric.name for metric in self.learn.metrics]
         if len(names) != len(state["metrics"]):
             message = (
@@ -218,6 +218,8 @@ class Recorder(Callback):
                 f"got {names}"
             )
             raise ValueError(message)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
         self.lrs, self._losses, self._raw = (
             state[name].tolist() for name in ("lrs", "losses", "raw")
         )

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from lehr import _core, hypers
 from lehr.finder import Snapshot, SweepEngine, integer
 from lehr.learner.callback import Callback, CancelFitException, CancelValidException
+from lehr.learner.data import loader_state
 from lehr.learner.fingerprint import check_same, fingerprint
 from lehr.rng import loader_generators
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lehr.learner.learner import Learner
+    from lehr.learner.optimizer import OptimWrapper
     from lehr.sweep import Sweep
 
 
@@ -82,7 +85,7 @@ class ParamScheduler(Callback):
     @property
     def hps(self) -> dict[str, list[float]]:
         """What was in force in each batch, by name, in the last group."""
-        return {name: [row[-1] for row in rows] for name, rows in self.hps_all.items()}
+        return {name: self._table(rows)[:, -1].tolist() for name, rows in self._rows.items()}
 
     @property
     def hps_all(self) -> dict[str, list[list[float]]]:
@@ -166,7 +169,7 @@ class ParamScheduler(Callback):
             },
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+    def check_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
         mine = {name: fingerprint(sched) for name, sched in self.scheds.items()}
         if mine.keys() != state["scheds"].keys():
             message = (
@@ -180,6 +183,8 @@ class ParamScheduler(Callback):
         steps = self.learn.n_epoch * self.learn.n_iter or None
         for name, print_ in mine.items():
             check_same(name, state["scheds"][name], print_, steps)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
         self._before = state["before"]
         self._begin_record(
             {name: array("d", rows.flatten().tolist()) for name, rows in state["hps_all"].items()}
@@ -216,6 +221,7 @@ class LRFinder(ParamScheduler):
         self._stop_div = stop_div
         self._engine: SweepEngine = None  # type: ignore[assignment]  # while a sweep runs
         self._finished: SweepEngine | None = None
+        self._restore_rest: Callable[[], None] = lambda: None
         # A slice needs the number of groups; all else is checked at once.
         known = not any(isinstance(rate, slice) for rate in self._rates)
         super().__init__({"lr": _core.sweep_lr(*self._rates)} if known else {})
@@ -245,8 +251,12 @@ class LRFinder(ParamScheduler):
             for name, rate in zip(("start_lr", "end_lr"), self._rates, strict=True)
         ]
         self.scheds = {"lr": _core.sweep_lr(*rates)}
+        modules, loader = learn.model, learn.dls.train
+        if isinstance(learn.loss_func, nn.Module):
+            modules = nn.ModuleList([modules, learn.loss_func])
+        self._restore_rest = _keep_rest(opt, loader)
         self._engine = SweepEngine(
-            lambda: Snapshot(learn.model, opt.torch, loader_generators(learn.dls.train)),
+            lambda: Snapshot(modules, opt.torch, loader_generators(loader)),
             opt.setter("lr"),
             *rates,
             self.num_it,
@@ -260,6 +270,7 @@ class LRFinder(ParamScheduler):
         if engine is None:
             return
         try:
+            self._restore_rest()
             engine.__exit__(None, None, None)
         except KeyboardInterrupt:
             raise
@@ -299,8 +310,33 @@ class LRFinder(ParamScheduler):
             recorder.sweep = self._finished.sweep
 
 
+def sweeping(learn: Learner) -> bool:
+    """Whether the fit is a sweep of the learning rate.
+
+    Read off the callbacks at hand, so that nothing is left over when a sweep is interrupted
+    (row L2).
+    """
+    return any(isinstance(callback, LRFinder) for callback in learn.cbs)
+
+
 def _evaluator(sched: Any) -> Callable[[float], Any]:
     """Return what gives the value at a position: one number, or one per group."""
     if isinstance(sched, (list, tuple)):
         return lambda pos: [one(pos) for one in sched]
     return sched.at if isinstance(sched, _core.Schedule) else sched
+
+
+def _keep_rest(opt: OptimWrapper, loader: Any) -> Callable[[], None]:
+    """Remember what a sweep moves beside a model and an optimizer; the result puts it back."""
+    steps, place = opt.steps, loader_state(loader, None)
+    fresh = getattr(loader, "_iterator", loader) is None
+
+    def restore() -> None:
+        opt.steps = steps
+        if place is not None:
+            loader.load_state_dict(place)
+        if fresh:
+            # Workers that live on would not begin as the first epoch's.
+            loader._iterator = None  # noqa: SLF001 (torch has no other way)
+
+    return restore

@@ -9,24 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from lehr import _core
 from lehr.finder import integer
-from lehr.learner.callback import Callback, CancelFitException
+from lehr.learner.callback import Callback, CancelFitException, check_settings
 from lehr.learner.loop import silent
-from lehr.learner.schedule import LRFinder, ParamScheduler
+from lehr.learner.schedule import ParamScheduler, sweeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from lehr.learner.learner import Learner
-
-
-def sweeping(learn: Learner) -> bool:
-    """Whether the fit is a sweep of the learning rate.
-
-    Read off the callbacks at hand, so that nothing is left over when a sweep is interrupted
-    (row L2).
-    """
-    return any(isinstance(callback, LRFinder) for callback in learn.cbs)
 
 
 class TerminateOnNaNCallback(Callback):
@@ -178,13 +167,16 @@ class TrackerCallback(Callback):
         """Return the settings and how far judging is."""
         return {name: getattr(self, name) for name in (*self.settings, *self.kept)}
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
+        check_settings(self, state, self.settings)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on judging from a state that `state_dict` returned.
 
         Raises:
             ValueError: It was saved with other settings.
         """
-        check_settings(self, state, self.settings)
+        self.check_state_dict(state)
         for name in self.kept:
             setattr(self, name, state[name])
 
@@ -479,18 +471,6 @@ class ReduceLROnPlateau(_PatientCallback):
         after = _core.reduced_lr(before, reduction, self.min_lr)
         self.learn.opt.set_hyper("lr", after)
         return float(before[-1]), after[-1]
-
-
-def check_settings(callback: Callback, state: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Raise ValueError when a state was saved by a callback of other settings."""
-    differing = [
-        f"{name}={state[name]!r}, not {getattr(callback, name)!r}"
-        for name in names
-        if state[name] != getattr(callback, name)
-    ]
-    if differing:
-        message = f"the state of `{callback.name}` was saved with {', '.join(differing)}"
-        raise ValueError(message)
 
 
 def _at_least_0(value: Any, name: str) -> float:
