@@ -11,8 +11,8 @@ import lehr
 import numpy as np
 import pytest
 import torch
-from lehr import Callback, Learner
-from lehr.testing import synth_dbunch, synth_learner
+from lehr import Callback, DataLoaders, Learner
+from lehr.testing import RegModel, synth_dbunch, synth_learner
 from mpmath import cos, mp, mpf, pi
 from state import plain
 from torch import nn
@@ -501,3 +501,119 @@ def test_fits_begin_with_the_callbacks_given_and_end_without_them():
     assert learn.cbs == kept
     assert len(made) == 5
     assert all(cb.learn is None for cb in made)
+
+
+def test_a_tensor_rate_of_the_caller_is_not_filled_and_the_next_fit_begins_at_it():
+    rate = torch.tensor(1e-2)
+    learn = synth_learner(n_trn=4)
+    learn.opt_func = partial(torch.optim.Adam, lr=rate)
+    with learn.no_logging():
+        learn.fit_one_cycle(2)
+        assert rate == torch.tensor(1e-2)
+        assert learn.lr == rate.item()
+        learn.fit_one_cycle(1)
+        assert max(learn.recorder.lrs) == pytest.approx(1e-2, rel=1e-6)
+        learn.fit(1, lr=0.5)
+        learn.fit(1)
+        assert learn.recorder.lrs == pytest.approx([1e-2] * 4, rel=1e-6)
+
+
+def test_a_refused_argument_leaves_a_built_optimizer_its_state():
+    model = RegModel()
+    built = torch.optim.Adam(model.parameters(), lr=1e-3)
+    learn = synth_learner(model=model)
+    learn.opt_func = built
+    with learn.no_logging():
+        learn.fit(1)
+        assert len(built.state) == 2
+        with pytest.raises(ValueError, match="`pct_start`"):
+            learn.fit_one_cycle(1, pct_start=3, reset_opt=True)
+        assert len(built.state) == 2
+        learn.create_opt()
+    assert len(built.state) == 0
+
+
+def test_a_silenced_callback_acts_again_in_the_fit_after_an_interrupted_one():
+    class Count(Callback):
+        seen = 0
+
+        def before_batch(self):
+            self.seen += 1
+
+    class Stop(Callback):
+        def before_validate(self):
+            raise KeyboardInterrupt
+
+    count = Count()
+    learn = synth_learner(cbs=count)
+    count.run = False
+    with learn.no_logging():
+        with pytest.raises(KeyboardInterrupt):
+            learn.fit(1, cbs=Stop)
+        assert count.seen == 0
+        learn.fit(1)
+    assert count.seen == 12
+
+
+def test_an_exhausted_iterator_is_a_clear_error_and_not_an_empty_epoch():
+    batches = iter([(torch.ones(2, 1), torch.ones(2, 1))] * 10)
+    learn = synth_learner(data=DataLoaders(batches, device="cpu"))
+    with learn.no_logging(), pytest.raises(ValueError, match="gave no batch in epoch 1"):
+        learn.fit(3, steps=10)
+
+
+def test_a_function_that_makes_an_optimizer_may_want_the_rate():
+    def make(params, lr):
+        return torch.optim.SGD(params, lr=lr, momentum=0.9)
+
+    learn = synth_learner(lr=2e-3)
+    learn.opt_func = make
+    with learn.no_logging():
+        learn.fit(1)
+    assert learn.opt.get_hyper("lr") == [2e-3]
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    learn = synth_learner()
+    learn.opt_func = torch.optim.Adam(RegModel().parameters(), lr=0.1)
+    with learn.no_logging(), pytest.raises(ValueError, match="has no parameter of the model"):
+        learn.fit(1)
+    learn = synth_learner()
+    with learn.no_logging():
+        learn.fit(1)
+        learn.model = RegModel()
+        with pytest.raises(ValueError, match="reset_opt=True"):
+            learn.fit_one_cycle(1)
+        learn.fit_one_cycle(1, reset_opt=True)
+
+
+def test_metrics_may_be_set_later_and_give_floats():
+    class Share(lehr.Metric):
+        def reset(self):
+            self.values = []
+
+        def accumulate(self, learn):
+            self.values.append(learn.loss)
+
+        @property
+        def value(self):
+            return torch.stack(self.values).mean()
+
+    learn = synth_learner()
+    learn.metrics = [Share, lambda pred, target: (pred - target).abs().mean()]
+    with learn.no_logging():
+        learn.fit(1)
+    assert all(type(value) is float for value in learn.recorder.values[0])
+    assert len(learn.recorder.values[0]) == 4
+
+
+def test_a_second_recorder_is_refused():
+    with pytest.raises(ValueError, match="the learner has a Recorder"):
+        synth_learner(cbs=lehr.Recorder(train_metrics=True))
+
+
+def test_an_epoch_shorter_than_planned_warns_once():
+    learn = synth_learner(n_trn=4)
+    with learn.no_logging(), pytest.warns(UserWarning, match="4 of 10 planned batches") as seen:
+        learn.fit(3, steps=10)
+    assert len(seen) == 1

@@ -17,7 +17,7 @@ from lehr import (
     SchedExp,
     valley,
 )
-from lehr.testing import synth_learner
+from lehr.testing import RegModel, synth_dbunch, synth_learner
 from state import capture, plain
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -531,3 +531,100 @@ def test_a_model_is_moved_before_its_state_is_remembered():
         if t.is_floating_point()
     }
     assert kinds == {torch.float64}
+
+
+class NoisyLoss(nn.Module):
+    """A loss with a buffer and an extra state, both moved by every call."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+        self.calls = 0
+
+    def forward(self, pred, target):
+        self.seen += 1
+        self.calls += 1
+        return (pred - target).square().mean()
+
+    def get_extra_state(self):
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state):
+        self.calls = state["calls"]
+
+
+def test_a_loss_with_a_state_and_the_count_of_steps_are_as_before():
+    data, loss = synth_dbunch(), NoisyLoss()
+    learn = Learner(data, RegModel(), loss, partial(torch.optim.SGD, lr=1e-3))
+    with learn.no_logging():
+        learn.fit(1)
+    before = loss.seen.item(), loss.calls, learn.opt.steps
+    assert before == (12, 12, 10)
+    learn.lr_find(num_it=20, show_plot=False)
+    assert (loss.seen.item(), loss.calls, learn.opt.steps) == before
+
+
+class Placed:
+    """A loader that goes on where it was."""
+
+    def __init__(self, batches):
+        self.batches, self.place = batches, 0
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        while self.place < len(self.batches):
+            self.place += 1
+            yield self.batches[self.place - 1]
+        self.place = 0
+
+    def state_dict(self):
+        return {"place": self.place}
+
+    def load_state_dict(self, state):
+        self.place = state["place"]
+
+
+def test_a_loader_that_keeps_its_place_is_where_it_was():
+    loader = Placed(list(synth_dbunch().train))
+    loader.place = 3
+    learn = synth_learner(data=DataLoaders(loader, device="cpu"))
+    learn.lr_find(num_it=15, show_plot=False)
+    assert loader.place == 3
+
+
+def test_workers_that_live_on_begin_after_a_sweep_as_without_one():
+    finals = []
+    for sweep in (False, True):
+        torch.manual_seed(5)
+        data = synth_dbunch()
+        loader = torch.utils.data.DataLoader(
+            data.train.dataset, 16, shuffle=True, num_workers=1, persistent_workers=True
+        )
+        learn = synth_learner(data=DataLoaders(loader, device="cpu"))
+        if sweep:
+            learn.lr_find(num_it=10, show_plot=False)
+        with learn.no_logging():
+            learn.fit(2)
+        finals.append([param.item() for param in learn.model.parameters()])
+    assert finals[0] == finals[1]
+
+
+def test_a_callback_s_own_tensors_are_put_back():
+    class Average(Callback):
+        def after_create(self):
+            self.mean = torch.zeros(1)
+
+        def after_step(self):
+            self.mean += 1
+
+        def state_dict(self):
+            return {"mean": self.mean}
+
+        def load_state_dict(self, state):
+            self.mean = state["mean"]
+
+    learn = synth_learner(cbs=Average)
+    learn.lr_find(num_it=10, show_plot=False)
+    assert learn.average.mean.item() == 0

@@ -404,6 +404,9 @@ def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path):
     ("settings", "message"),
     [
         ({"loader": larger}, "epochs have 4 batches, those of this learner 2"),
+        ({"loader": weighted}, "sampler of its loader is RandomSampler, not WeightedRandomSampler"),
+        ({"loader": batches}, "kind of its loader is DataLoader, not list"),
+        ({"cbs": [GradientAccumulation]}, "`gradient_accumulation` takes part in training"),
         ({"splitter": lambda m: [list(m.parameters())]}, "1 parameter groups.* saved state 2"),
         ({"opt_func": torch.optim.SGD}, "SGD has the hyper-parameters"),
         ({"loader": own_generator}, "drew from 0 generators of their own"),
@@ -723,6 +726,14 @@ def test_an_ended_training_is_resumed_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="had ended: nothing is left"):
         run(learn, "resume", "checkpoints")
     assert len(learn.recorder.values) == 2
+
+
+def test_a_damaged_newest_checkpoint_names_the_one_before(saved):
+    older, newest = sorted(saved.iterdir())
+    newest.write_bytes(newest.read_bytes()[:500])
+    with pytest.raises(ValueError, match="damaged") as error:
+        make(saved.parent, 1).resume(saved)
+    assert error.value.__notes__ == [f"the checkpoint before it is {older}"]
 
 
 def test_a_running_writer_s_file_is_left_alone(tmp_path):

@@ -662,3 +662,30 @@ def test_wrong_arguments_of_validate_are_named_and_change_nothing(arguments, err
         learn.validate(**arguments)
     assert everything(learn) == before
     assert len(learn.cbs) == 3
+
+
+class Extended(torch.optim.SGD):
+    """Adds a hyper-parameter in its first step, and keeps a state of another precision."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        for group in self.param_groups:
+            group["k"] = group.get("k", 0) + 1
+            for param in group["params"]:
+                self.state[param].setdefault("master", param.detach().double() + 1e-12)
+
+
+def test_what_an_optimizer_adds_and_keeps_in_another_precision_is_loaded(tmp_path):
+    learns = [synth_learner(path=tmp_path) for _ in range(2)]
+    for learn in learns:
+        learn.opt_func = Extended
+    with learns[0].no_logging():
+        learns[0].fit(1)
+    learns[0].save("model")
+    learns[1].load("model")
+    assert learns[1].opt.torch.param_groups[0]["k"] == 10
+    for ours, theirs in zip(
+        learns[1].opt.state_dict()["state"], learns[0].opt.state_dict()["state"], strict=True
+    ):
+        assert ours["master"].dtype == torch.float64
+        assert torch.equal(ours["master"], theirs["master"])

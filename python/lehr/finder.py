@@ -216,15 +216,17 @@ class SweepEngine:
 
 
 def integer(value: Any, name: str) -> int:
-    """Return an integer argument as an int.
+    """Return an integer argument as an int; a flag is none.
 
     Raises:
         TypeError: It is none.
     """
+    message = f"`{name}` must be an integer, got {value!r}"
+    if isinstance(value, bool):
+        raise TypeError(message)
     try:
         return operator.index(value)
     except TypeError as error:
-        message = f"`{name}` must be an integer, got {value!r}"
         raise TypeError(message) from error
 
 

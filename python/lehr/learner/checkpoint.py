@@ -36,7 +36,7 @@ _LEFTOVER = re.compile(r"\.checkpoint-\d+\.pt\.(\d+)-\w+\.tmp")
 _COUNTS = ("phase", "epoch", "n_iter", "train_iter", "held", "lost", "steps", "frozen")
 _KEYS = frozenset({
     *_COUNTS, "lehr", "version", "method", "arguments", "batches", "model", "buffers", "loss_func",
-    "grads", "requires_grad", "opt", "callbacks", "random", "epoch_random", "loader",
+    "grads", "requires_grad", "opt", "callbacks", "random", "epoch_random", "loader", "data",
 })  # fmt: skip
 
 # Samplers whose order follows from torch's generators.
@@ -109,6 +109,14 @@ class Cut:
         pairs = _pair(learn.cbs, state["callbacks"])
         for callback, one in pairs:
             callback.check_state_dict(one)
+        known = {id(callback) for callback, _ in pairs}
+        for callback in learn.cbs:
+            if id(callback) not in known and callback.in_sweep and callback.state_dict():
+                message = (
+                    f"`{callback.name}` takes part in training and was no part of the one that is "
+                    "resumed"
+                )
+                raise ValueError(message)
         # Nothing below refuses.
         self.taken_up = True
         for callback, one in pairs:
@@ -226,6 +234,7 @@ def _gather(
         ],
         "random": RandomState.now(_generators(learn)).state_dict(),
         "epoch_random": None if epoch_random is None else epoch_random.state_dict(),
+        "data": _describe(learn.dls.train),
         "loader": _keepable(loader_state(learn.dls.train, batches), "the loader's state"),
     }
 
@@ -245,6 +254,16 @@ def _keepable(value: Any, what: str) -> Any:
         return torch.from_numpy(value) if getattr(value, "ndim", 0) else value.item()
     message = f"a checkpoint holds tensors and plain values, got {value!r} in {what}"
     raise TypeError(message)
+
+
+def _describe(loader: Any) -> dict[str, Any]:
+    """Say what a loader is, as far as its order depends on that."""
+    sampler = getattr(loader, "sampler", None)
+    return {
+        "kind": type(loader).__name__,
+        "batch size": getattr(loader, "batch_size", None),
+        "sampler": None if sampler is None else type(sampler).__name__,
+    }
 
 
 def _check_loader(loader: Any) -> None:
@@ -298,17 +317,24 @@ def open_cut(
         FileNotFoundError: There is none.
         ValueError: It is damaged, or of another training.
     """
-    path = Path(path)
+    given, path = path, Path(path)
     if not path.exists():
         # As `folder` of the callback, and as `save` and `load` have it.
         path = learn.path / learn.model_dir / path
-    if path.is_dir():
-        found = _checkpoints(path)
-        if not found:
-            message = f"there is no checkpoint in {path}"
-            raise FileNotFoundError(message)
-        path = found[-1]
-    state = read(path)
+    if not path.exists():
+        message = f"there is no checkpoint {given}, and none at {path}"
+        raise FileNotFoundError(message)
+    found = _checkpoints(path) if path.is_dir() else [path]
+    if not found:
+        message = f"there is no checkpoint in {path}"
+        raise FileNotFoundError(message)
+    path = found[-1]
+    try:
+        state = read(path)
+    except ValueError as error:
+        if found[:-1]:
+            error.add_note(f"the checkpoint before it is {found[-2]}")
+        raise
     if not isinstance(state, dict) or state.get("lehr") != _MAGIC:
         message = f"{path} is no checkpoint of a training; `load` reads what `save` wrote"
         raise ValueError(message)
@@ -387,6 +413,13 @@ def _check_fits(learn: Learner, state: dict[str, Any], path: Path, cbs: list[Cal
             f"this learner {n_iter}"
         )
         raise ValueError(message)
+    for name, ours in _describe(learn.dls.train).items():
+        theirs = state["data"].get(name) if isinstance(state["data"], dict) else None
+        if ours != theirs:
+            message = (
+                f"{path} is of another training: the {name} of its loader is {theirs}, not {ours}"
+            )
+            raise ValueError(message)
     params = len(learn.opt.all_params())
     if len(state["requires_grad"]) != params or state["frozen"] > len(learn.opt):
         message = f"{path} is damaged: its parameters and groups are not those of its optimizer"
@@ -496,6 +529,8 @@ class CheckpointCallback(Callback):
             return
         _check_loader(learn.dls.train)
         found = _checkpoints(place)
+        # A folder that cannot be made is better found out now.
+        place.mkdir(parents=True, exist_ok=True)
         owner = (weakref.ref(learn), place)
         goes_on = owner == self._owner
         if not goes_on:

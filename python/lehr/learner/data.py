@@ -35,6 +35,11 @@ def to_device(batch: Any, device: torch.device) -> Any:
 class DataLoaders:
     """The loaders of a training: any iterables of batches.
 
+    A batch may be a tuple or list of the model's inputs and, last, the target; a mapping, which the
+    model gets as keywords; or anything else, which it gets whole. Where the target is not the last
+    of a tuple, the model returns its own loss (`Learner(loss_func=None)`), or the loss function and
+    the metrics get the whole batch as the target.
+
     Args:
         *loaders: The training loader, and optionally the validation loader and more.
         path: Where files that belong to the data are; becomes the learner's `path`.
@@ -101,8 +106,8 @@ def take_batch(
 ) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """Move a batch to a device and split it; return it, the inputs and the targets (rule 16).
 
-    A tuple or list is its inputs and, last, its target. Anything else, a dict or an object of
-    your own, goes to the model whole, and to the loss function whole as well, if there is one.
+    A tuple or list is its inputs and, last, its target. Anything else goes to the model whole, a
+    mapping as its keywords, and to the loss function as the target, if there is one.
     """
     if type(batch) is tuple and len(batch) > 1:
         for item in batch:

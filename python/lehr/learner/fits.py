@@ -407,6 +407,9 @@ class Fits(Loop):
         if (opt_func.func if isinstance(opt_func, partial) else opt_func) is OptimWrapper:
             opt: OptimWrapper = opt_func(groups, no_decay=no_decay)
         else:
+            if _needs_rate(opt_func):
+                # As the reference calls it; what each group gets is set below.
+                opt_func = partial(opt_func, lr=1e-3)
             opt = OptimWrapper(groups, opt_func, no_decay=no_decay)
         opt.set_hyper("lr", self.lr)
         return opt
@@ -479,12 +482,23 @@ class Fits(Loop):
             wd = self.wd if wd is None else wd
             if wd is not None:
                 self._values("wd", wd)
+            self._check_trained()
             yield
         except BaseException:
             self.opt, self.lr = before
             raise
         if new:
             self.opt.clear_state()
+
+    def _check_trained(self) -> None:
+        """Refuse an optimizer that would move nothing of the model."""
+        ours = {id(param) for param in self.model.parameters()}
+        if ours and not any(id(param) in ours for param in self.opt.all_params()):
+            message = (
+                "the optimizer has no parameter of the model: make it from `model.parameters()`, "
+                "or pass `reset_opt=True` where the model is another one now"
+            )
+            raise ValueError(message)
 
     def _peak(self, lr: Any, name: str = "lr_max") -> Any:
         """Return a rate that the caller gave, or the learner's: one number, or one per group."""
@@ -519,6 +533,15 @@ class Fits(Loop):
                 raise ValueError(message)
             checked.append(values[0] if len(values) == 1 else values)
         return checked[0], checked[1], checked[2]
+
+
+def _needs_rate(opt_func: Any) -> bool:
+    """Whether a function that makes an optimizer must be given `lr`."""
+    try:
+        rate = inspect.signature(opt_func).parameters.get("lr")
+    except (TypeError, ValueError):
+        return False
+    return rate is not None and rate.default is inspect.Parameter.empty
 
 
 def check_epochs(

@@ -14,7 +14,6 @@ from lehr.finder import integer, keep_value
 from lehr.learner import checkpoint, files
 from lehr.learner.fits import Fits
 from lehr.learner.loop import as_list, loader_length
-from lehr.learner.metrics import make_metric
 from lehr.learner.optimizer import Adam, copied, params
 from lehr.learner.progress import ProgressCallback
 from lehr.learner.recorder import Recorder
@@ -120,7 +119,7 @@ class Learner(Fits):
         self.opt: OptimWrapper = None  # type: ignore[assignment]  # made by the first fit
         self.lr = lr
         self.splitter = splitter
-        self.metrics = [make_metric(metric) for metric in as_list(metrics)]
+        self.metrics = metrics
         self.path = Path(getattr(dls, "path", ".") if path is None else path)
         self.model_dir = Path(model_dir)
         self.wd = wd

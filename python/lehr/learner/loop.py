@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -23,6 +24,9 @@ from lehr.learner.callback import (
     CancelValidException,
 )
 from lehr.learner.data import take_batch
+from lehr.learner.metrics import make_metric
+from lehr.learner.recorder import Recorder
+from lehr.learner.schedule import sweeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +51,7 @@ class Loop:
     model: nn.Module
     loss_func: Callable[..., Any] | None
     opt: OptimWrapper
-    metrics: list[Metric]
+    _metrics: list[Metric]
 
     def __init__(self) -> None:
         self.logger: Callable[[list[Any]], None] = print
@@ -74,6 +78,7 @@ class Loop:
     def _fit(self, n_epoch: int, start_epoch: int = 0) -> None:
         self.n_epoch, self.start_epoch = n_epoch, start_epoch
         self.held = self.lost = 0
+        self._short = False
         # `order`, `run_train` and `run_valid` may have been set since a callback was added.
         self._resolve()
         # Those that an interrupted fit left would go into the first step.
@@ -114,15 +119,32 @@ class Loop:
                 batches = islice(batches, self.steps - done)
             self.iter = done - 1
             self._all_batches(enumerate(batches, done))
-            if self.iter < 0:
-                message = (
-                    f"the training loader gave no batch in epoch {self.epoch}: it must begin anew "
-                    f"in every epoch, got {type(self.dl).__name__}"
-                )
-                raise ValueError(message)
+            self._check_given()
         except CancelTrainException:
             self("after_cancel_train")
         self("after_train")
+
+    def _check_given(self) -> None:
+        """Look at how many batches the epoch had; a sweep takes what there is."""
+        given = self.iter + 1
+        if given >= self.n_iter:
+            return
+        if sweeping(self):
+            if given == 0:
+                raise CancelFitException
+        elif given == 0:
+            message = (
+                f"the training loader gave no batch in epoch {self.epoch}: it must begin anew in "
+                f"every epoch, got {type(self.dl).__name__}"
+            )
+            raise ValueError(message)
+        elif not self._short:
+            self._short = True
+            warnings.warn(
+                f"the training loader gave {given} of {self.n_iter} planned batches in epoch "
+                f"{self.epoch}: schedules go on at the next epoch's place",
+                stacklevel=2,
+            )
 
     def _validate(self, loader: Any) -> None:
         self._use(loader, training=False)
@@ -217,6 +239,15 @@ class Loop:
             message = "a training batch must hold a target for `loss_func`, got inputs alone"
             raise ValueError(message)
         return None
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """What is measured on the validation set; set it to functions or `Metric`s."""
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, metrics: Any) -> None:
+        self._metrics = [make_metric(metric) for metric in as_list(metrics)]
 
     def set_done(self, batches: int) -> None:
         """Set the position behind so many batches of this epoch."""
@@ -340,6 +371,12 @@ class Loop:
             message = f"`cbs` must hold callbacks, got {cb!r}"
             raise TypeError(message)
         name = callback.name
+        if isinstance(callback, Recorder) and any(isinstance(cb, Recorder) for cb in self.cbs):
+            message = (
+                "the learner has a Recorder: set what it records (`learn.recorder.train_metrics`), "
+                "or remove it first"
+            )
+            raise ValueError(message)
         taken = name in self.__dict__ and not isinstance(self.__dict__[name], Callback)
         if taken or hasattr(type(self), name):
             message = (

@@ -164,7 +164,7 @@ class Recorder(Callback):
     def after_train(self) -> None:  # noqa: D102
         self.log.append(self.smooth_loss)
         if self.train_metrics:
-            self.log += [metric.value for metric in self.learn.metrics]
+            self.log += [float(metric.value) for metric in self.learn.metrics]
 
     def after_cancel_validate(self) -> None:  # noqa: D102
         self._loss = Mean()
@@ -173,7 +173,7 @@ class Recorder(Callback):
         if self._loss.count:
             self.log.append(self._loss.value)
             if self.valid_metrics:
-                self.log += [metric.value for metric in self.learn.metrics]
+                self.log += [float(metric.value) for metric in self.learn.metrics]
 
     def after_epoch(self) -> None:  # noqa: D102
         if not self.log:

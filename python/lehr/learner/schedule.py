@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lehr.learner.learner import Learner
+    from lehr.learner.loop import Loop
     from lehr.learner.optimizer import OptimWrapper
     from lehr.sweep import Sweep
 
@@ -310,7 +311,7 @@ class LRFinder(ParamScheduler):
             recorder.sweep = self._finished.sweep
 
 
-def sweeping(learn: Learner) -> bool:
+def sweeping(learn: Loop) -> bool:
     """Whether the fit is a sweep of the learning rate.
 
     Read off the callbacks at hand, so that nothing is left over when a sweep is interrupted
