@@ -432,8 +432,9 @@ def test_the_validation_loss_is_found_beside_training_metrics():
         return (pred - target).abs().mean()
 
     recorder = Recorder(train_metrics=True)
-    learn = synth_learner(metrics=error, cbs=recorder)
-    learn.remove_cb(learn.cbs[1])
+    learn = synth_learner(metrics=error)
+    learn.remove_cb(Recorder)
+    learn.add_cb(recorder)
     assert learn.recorder is recorder
     quiet(learn, 2)
     assert recorder.metric_names.index("valid_loss") == 3
