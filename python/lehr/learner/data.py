@@ -102,7 +102,7 @@ class DataLoaders:
 
 
 def take_batch(
-    batch: Any, device: torch.device, *, has_loss: bool
+    batch: Any, device: torch.device, has_loss: bool
 ) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """Move a batch to a device and split it; return it, the inputs and the targets (rule 16).
 

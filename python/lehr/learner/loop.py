@@ -160,15 +160,14 @@ class Loop:
         self, batches: Iterable[tuple[int, Any]]
     ) -> None:
         # One function, and no event without callbacks: a call costs more than what it does here.
-        training = self.training
+        training, device = self.training, self.dls.device
         for self.iter, batch in batches:
             on, opt = self._table, self.opt
             held, steps = self.held, opt.steps if training else 0
             # One more than planned moves no schedule (row S6).
             planned = training and self.iter < self.n_iter
-            self.batch, self.xb, self.yb = take_batch(
-                batch, self.dls.device, has_loss=self.loss_func is not None
-            )
+            has_loss = self.loss_func is not None
+            self.batch, self.xb, self.yb = take_batch(batch, device, has_loss)
             self.loss_grad = None
             try:
                 if on["before_batch"]:
