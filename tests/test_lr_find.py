@@ -18,7 +18,7 @@ from lehr import (
     valley,
 )
 from lehr.testing import RegModel, synth_dbunch, synth_learner
-from state import capture, plain
+from state import Placed, capture, plain
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -562,28 +562,6 @@ def test_a_loss_with_a_state_and_the_count_of_steps_are_as_before():
     assert before == (12, 12, 10)
     learn.lr_find(num_it=20, show_plot=False)
     assert (loss.seen.item(), loss.calls, learn.opt.steps) == before
-
-
-class Placed:
-    """A loader that goes on where it was."""
-
-    def __init__(self, batches):
-        self.batches, self.place = batches, 0
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        while self.place < len(self.batches):
-            self.place += 1
-            yield self.batches[self.place - 1]
-        self.place = 0
-
-    def state_dict(self):
-        return {"place": self.place}
-
-    def load_state_dict(self, state):
-        self.place = state["place"]
 
 
 def test_a_loader_that_keeps_its_place_is_where_it_was():

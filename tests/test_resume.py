@@ -26,6 +26,7 @@ from lehr import (
     SchedExp,
     SchedLin,
 )
+from state import Placed
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -483,30 +484,12 @@ def test_a_loader_whose_place_is_lost_is_refused_before_training(tmp_path, loade
     assert same(learn.model.state_dict(), weights)
 
 
-class Stateful:
-    """A loader of its own kind that knows its place."""
-
-    def __init__(self, data):
-        self.batches, self.place = batches(data), 0
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        while self.place < len(self.batches):
-            self.place += 1
-            yield self.batches[self.place - 1]
-        self.place = 0
-
-    def state_dict(self):
-        return {"place": self.place}
-
-    def load_state_dict(self, state):
-        self.place = state["place"]
+def placed(data):
+    return Placed(batches(data))
 
 
 def test_a_loader_with_a_state_resumes_to_the_same_bits(tmp_path):
-    check_every_cut(tmp_path, FITS["one_cycle"], loader=Stateful, stride=2)
+    check_every_cut(tmp_path, FITS["one_cycle"], loader=placed, stride=2)
 
 
 class Cached(Net):
