@@ -689,3 +689,11 @@ def test_what_an_optimizer_adds_and_keeps_in_another_precision_is_loaded(tmp_pat
     ):
         assert ours["master"].dtype == torch.float64
         assert torch.equal(ours["master"], theirs["master"])
+
+
+def test_a_device_that_is_not_here_is_named_and_no_fault_of_the_file(tmp_path):
+    learn = synth_learner(path=tmp_path)
+    learn.create_opt()
+    learn.save("model")
+    with pytest.raises(ValueError, match="`device` must be one that is here, got .*xpu"):
+        learn.load("model", device="xpu:9")

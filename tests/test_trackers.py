@@ -722,3 +722,23 @@ def test_metrics_may_be_tensors_or_numpy_numbers():
     fit(learn, 2, tracker)
     assert tracker.best == 3.0
     assert type(tracker.best) is float
+
+
+def test_a_loss_that_is_not_finite_is_told_before_training_ends(capsys):
+    synth_learner(lr=1e9, cbs=TerminateOnNaNCallback).fit(20)
+    assert "The training loss is inf in epoch" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_before_training(tmp_path):
+    (tmp_path / "models").write_text("a file is in the way")
+    learn = synth_learner(path=tmp_path)
+    before = [param.item() for param in learn.model.parameters()]
+    for callback in (SaveModelCallback(), lehr.CheckpointCallback()):
+        with learn.no_logging(), pytest.raises(OSError, match="models"):
+            learn.fit(1, cbs=callback)
+    assert [param.item() for param in learn.model.parameters()] == before
+
+
+def test_a_setting_that_is_no_number_is_named():
+    with pytest.raises(TypeError, match="`min_delta` must be a number, got 'a'"):
+        EarlyStoppingCallback(min_delta="a")

@@ -44,8 +44,14 @@ def read(path: Path, device: Any = "cpu") -> Any:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It holds more than tensors and plain values, or is damaged.
+        ValueError: It holds more than tensors and plain values, or is damaged; or there is no such
+            device.
     """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        message = f"`device` must be one that is here, got {device!r}"
+        raise ValueError(message) from error
     with path.open("rb") as file:
         try:
             return torch.load(file, map_location=device, weights_only=True)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lehr.learner.learner import Learner
+
 
 class TerminateOnNaNCallback(Callback):
     """Ends the fit at the first training loss that is NaN or infinite.
@@ -42,7 +44,10 @@ class TerminateOnNaNCallback(Callback):
 
     def after_batch(self) -> None:
         """End the fit when the loss is not finite."""
-        if not math.isfinite(self.learn.loss) and not sweeping(self.learn):
+        learn = self.learn
+        if not math.isfinite(learn.loss) and not sweeping(learn):
+            place = f"epoch {learn.epoch}, batch {learn.iter}"
+            _say(learn, f"The training loss is {float(learn.loss)} in {place}: training ends")
             raise CancelFitException
 
 
@@ -158,11 +163,6 @@ class TrackerCallback(Callback):
         index = recorder.metric_names.index(self.monitor) - 1
         return float(row[index]) if index < len(row) else None
 
-    def _say(self, message: str) -> None:
-        """Print a message, unless the learner is silent."""
-        if self.learn.logger is not silent:
-            print(message)  # noqa: T201
-
     def state_dict(self) -> dict[str, Any]:
         """Return the settings and how far judging is."""
         return {name: getattr(self, name) for name in (*self.settings, *self.kept)}
@@ -258,6 +258,8 @@ class SaveModelCallback(TrackerCallback):
         super().before_fit()
         if self.reset_on_fit:
             self.saved, self.last_saved_path = False, None
+        # A folder that cannot be made is better found out now.
+        (self.learn.path / self.learn.model_dir).mkdir(parents=True, exist_ok=True)
 
     def after_epoch(self) -> None:
         """Judge the epoch, and save."""
@@ -266,9 +268,10 @@ class SaveModelCallback(TrackerCallback):
             if self.learn.epoch % self.every_epoch == 0 and not sweeping(self.learn):
                 self._save(f"{self.fname}_{self.learn.epoch}")
         elif self.new_best:
-            self._say(
+            _say(
+                self.learn,
                 f"Better model found at epoch {self.learn.epoch} with {self.monitor} value: "
-                f"{self.best}."
+                f"{self.best}.",
             )
             self._save(self.fname)
 
@@ -374,7 +377,7 @@ class EarlyStoppingCallback(_PatientCallback):
 
     def _act(self) -> None:
         best = self.learn.epoch - self.wait
-        self._say(f"No improvement since epoch {best}: early stopping")
+        _say(self.learn, f"No improvement since epoch {best}: early stopping")
         raise CancelFitException
 
 
@@ -463,7 +466,7 @@ class ReduceLROnPlateau(_PatientCallback):
             if after == before:
                 return
             now = f"{after:g}"
-        self._say(f"Epoch {self.learn.epoch}: reducing lr to {now}")
+        _say(self.learn, f"Epoch {self.learn.epoch}: reducing lr to {now}")
 
     def _reduce(self, reduction: float) -> tuple[float, float]:
         """Reduce the rates in force; return that of the last group, before and after."""
@@ -473,9 +476,19 @@ class ReduceLROnPlateau(_PatientCallback):
         return float(before[-1]), after[-1]
 
 
+def _say(learn: Learner, message: str) -> None:
+    """Print a message, unless the learner is silent."""
+    if learn.logger is not silent:
+        print(message)  # noqa: T201
+
+
 def _at_least_0(value: Any, name: str) -> float:
     """Return a number as a float."""
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        message = f"`{name}` must be a number, got {value!r}"
+        raise TypeError(message) from error
     if not (math.isfinite(number) and number >= 0):
         message = f"`{name}` must be finite and at least 0, got {value}"
         raise ValueError(message)
