@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -58,8 +59,10 @@ def read(path: Path, device: Any = "cpu") -> Any:
         except MemoryError:
             raise
         except Exception as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            message = f"{path} is damaged, or no file of tensors and plain values: {reason}"
+            message = f"{path} is damaged, or no file of tensors and plain values"
+            if not isinstance(error, pickle.UnpicklingError):
+                # That one goes on about how to load it all the same.
+                message += f": {str(error).partition(chr(10))[0] or type(error).__name__}"
             raise ValueError(message) from error
 
 
