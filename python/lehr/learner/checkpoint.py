@@ -211,7 +211,7 @@ def _gather(
         "lehr": _MAGIC,
         "version": _VERSION,
         "method": method,
-        "arguments": {name: _plain(value) for name, value in arguments.items()},
+        "arguments": {name: _as_argument(value) for name, value in arguments.items()},
         "phase": learn._phase,  # noqa: SLF001
         "epoch": epoch,
         "batches": batches,
@@ -297,15 +297,15 @@ def _check_loader(loader: Any) -> None:
             )
 
 
-def _plain(value: Any) -> Any:
+def _as_argument(value: Any) -> Any:
     """Return an argument of a fit method as numbers, texts, lists and dictionaries."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, slice):
-        return {"slice": [_plain(value.start), _plain(value.stop)]}
+        return {"slice": [_as_argument(value.start), _as_argument(value.stop)]}
     if hasattr(value, "tolist"):
         return value.tolist()
-    return float(value) if hasattr(value, "__float__") else [_plain(item) for item in value]
+    return float(value) if hasattr(value, "__float__") else [_as_argument(item) for item in value]
 
 
 def open_cut(

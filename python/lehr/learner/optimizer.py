@@ -267,7 +267,7 @@ class OptimWrapper:
         return {
             "state": [self.torch.state.get(param, {}) for param in self.all_params()],
             "hypers": [
-                {k: _plain(v) for k, v in torch_groups[g[0]].items() if k not in left_out}
+                {k: _python_number(v) for k, v in torch_groups[g[0]].items() if k not in left_out}
                 for g in self._groups
             ],
         }
@@ -420,10 +420,10 @@ def _alike(name: str, ours: Any, theirs: Any) -> bool:
     return hypers.is_number(theirs) if hypers.is_number(ours) else not isinstance(theirs, str)
 
 
-def _plain(value: Any) -> Any:
+def _python_number(value: Any) -> Any:
     """Return a hyper-parameter with numpy's numbers as Python's, which any file takes (row R8)."""
     if isinstance(value, tuple):
-        return tuple(map(_plain, value))
+        return tuple(map(_python_number, value))
     if isinstance(value, torch.Tensor) or not hasattr(value, "item"):
         return value
     return value.item()

@@ -312,7 +312,7 @@ class Recorder(Callback):
             message = "there is no sweep to draw: run `learn.lr_find()` first"
             raise ValueError(message)
         sweep = self.sweep
-        skip_end = _at_least_0(skip_end, "skip_end")
+        skip_end = _count(skip_end, "skip_end")
         if suggestions is None:
             names = list(sweep.suggestions)
             marks: list[Any] = [(found.lr, found.point) for found in sweep.suggestions.values()]
@@ -374,7 +374,7 @@ class Recorder(Callback):
         """
         from lehr import plotting
 
-        skip_start = _at_least_0(skip_start, "skip_start")
+        skip_start = _count(skip_start, "skip_start")
         if not self.losses:
             message = "there is no loss to draw: fit first"
             raise ValueError(message)
@@ -411,7 +411,7 @@ def _as_point(sweep: Sweep, mark: Any) -> tuple[float, float]:
     return numbers[0], numbers[1]
 
 
-def _at_least_0(value: Any, name: str) -> int:
+def _count(value: Any, name: str) -> int:
     count = integer(value, name)
     if count < 0:
         message = f"`{name}` must be at least 0, got {value}"
