@@ -11,9 +11,9 @@ from torch import nn
 
 from lehr import _core, hypers
 from lehr.finder import Snapshot, SweepEngine, integer
+from lehr.fingerprint import check_same, fingerprint
 from lehr.learner.callback import Callback, CancelFitException, CancelValidException
 from lehr.learner.data import loader_state
-from lehr.learner.fingerprint import check_same, fingerprint
 from lehr.rng import loader_generators
 
 if TYPE_CHECKING:
