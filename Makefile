@@ -7,7 +7,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-rust test-python lint fmt stubs bench bench-reference wheel docs ci clean check-tools
+.PHONY: help dev demo test test-rust test-python test-peers lint fmt stubs bench bench-reference wheel docs ci clean check-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -39,6 +39,15 @@ test-rust: | check-tools
 
 test-python: $(VENV)/.installed-dev
 	$(BIN)/pytest -q
+
+# PEERS=path takes an environment with the trainers that is there already.
+test-peers: $(VENV)/.installed-dev $(if $(PEERS),,.venv-peers/.installed) ## Run lehr inside other trainers, in an environment with them
+	PYTHONPATH=python $(or $(PEERS),.venv-peers)/bin/python -m pytest -q -c tests/peers/pytest.ini tests/peers tests/test_resume_matrix.py
+
+.venv-peers/.installed: tests/peers/requirements.txt | check-tools
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --requirement tests/peers/requirements.txt
+	@touch $@
 
 lint: $(VENV)/.installed-dev stubs ## Check format, lints and types
 	cargo fmt --all --check
@@ -75,9 +84,9 @@ wheel: $(VENV)/.installed-dev ## Build the sdist and the wheel into dist/
 docs: $(VENV)/.installed-dev ## Run every example of README, docs and docstrings
 	$(BIN)/pytest -q tests/test_docs.py
 
-ci: test lint ## What CI runs: all tests, then all lints
+ci: test test-peers lint ## What CI runs: all tests, then all lints
 	@echo "ci: tests and lints are green"
 
 clean: ## Remove what was built, .venv included
-	rm -rf $(VENV) .venv-reference target dist lehr-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-reference .venv-peers target dist lehr-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python -name '*.so' -delete
