@@ -88,5 +88,5 @@ ci: test test-peers lint ## What CI runs: all tests, then all lints
 	@echo "ci: tests and lints are green"
 
 clean: ## Remove what was built, .venv included
-	rm -rf $(VENV) .venv-reference .venv-peers target dist lehr-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-reference .venv-peers target dist lehr-demo .pytest_cache tests/peers/.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python -name '*.so' -delete
