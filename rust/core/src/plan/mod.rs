@@ -1,4 +1,12 @@
-//! Values laid on parameter groups.
+//! Schedules and values laid on steps and on parameter groups.
+
+mod laid;
+mod length;
+mod plateau;
+
+pub use laid::{Laid, carried_step};
+pub use length::{Length, Run};
+pub use plateau::{Mode, Plateau, ThresholdMode};
 
 use crate::error::{Result, value_error};
 use crate::schedule::{Ends, Part, Schedule, Shape};
@@ -44,6 +52,20 @@ pub fn spread_tenth(stop: f64, groups: usize, name: &str) -> Result<Vec<f64>> {
         *last = stop;
     }
     Ok(values)
+}
+
+/// Combine schedules whose phases have the given lengths in a run of `total` steps.
+pub fn phases(lengths: &[Length], parts: Vec<Part>, run: &Run, total: u64) -> Result<Schedule> {
+    if lengths.len() != parts.len() {
+        return Err(value_error!(
+            "`lengths` and `scheds` must have the same number of phases, got {} and {}",
+            lengths.len(),
+            parts.len()
+        ));
+    }
+    let steps = length::fill(lengths, run, total)?;
+    let pcts = steps.iter().map(|steps| *steps as f64 / total as f64).collect();
+    Schedule::combine(pcts, parts)
 }
 
 /// The rate of a sweep, `start_lr (end_lr / start_lr)^pos`.
@@ -153,7 +175,13 @@ pub fn reduced_lr(lrs: &[f64], reduction: f64, min_lr: f64) -> Result<Vec<f64>> 
             return Err(value_error!("`{name}` must be finite and at least 0, got {value:?}"));
         }
     }
-    Ok(lrs.iter().map(|lr| (lr * reduction).max(lr.min(min_lr))).collect())
+    Ok(lrs.iter().map(|lr| reduced(*lr, reduction, min_lr)).collect())
+}
+
+/// One rate reduced by a factor, but not below a floor: `max(lr * factor, min(lr, floor))`.
+#[inline]
+fn reduced(lr: f64, factor: f64, floor: f64) -> f64 {
+    (lr * factor).max(lr.min(floor))
 }
 
 /// Refuse numbers that are not finite and above 0.
