@@ -4,7 +4,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-_EXTRA = {"torch": "torch", "matplotlib": "plot", "click": "cli", "rich": "cli", "sklearn": "all"}
+_EXTRA = {
+    "torch": "torch",
+    "accelerate": "accelerate",
+    "matplotlib": "plot",
+    "click": "cli",
+    "rich": "cli",
+    "sklearn": "all",
+}
 
 
 def need(module: str, what: str) -> "ModuleType":
