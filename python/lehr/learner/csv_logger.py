@@ -22,8 +22,9 @@ class CSVLogger(Callback):
 
     Each row is in the file when its epoch ends, also under `Learner.no_logging`. What a skipped
     validation left out is empty. A file of an earlier fit is replaced when the first epoch ends,
-    not before. Takes no part in a sweep (row L16). A fit resumed from a checkpoint goes on where
-    the checkpoint was made: rows written after it are cut off.
+    not before. With several processes the main one writes. Takes no part in a sweep (row L16). A
+    fit resumed from a checkpoint goes on where the checkpoint was made: rows written after it are
+    cut off.
 
     Args:
         fname: The file, within `learn.path`; folders that are missing are made.
@@ -85,12 +86,16 @@ class CSVLogger(Callback):
         if recorder is None:
             message = "CSVLogger needs a Recorder to write from, the learner has none"
             raise ValueError(message)
+        self._replace = not self.append
+        self._rows = self._seen = 0
+        self.learn.ranks.on_main(self._open)
+
+    def _open(self) -> None:
         self._where = self.learn.path / self.fname
         self._where.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._where.open("a+", newline="", encoding="utf-8")
-        self._replace = not self.append
-        self._rows = max(len(self._lines()) - 1, 0) if self.append else 0
-        self._seen = 0
+        if self.append:
+            self._rows = max(len(self._lines()) - 1, 0)
 
     def _lines(self) -> list[str]:
         """Return the lines of the file that is open, its header first."""

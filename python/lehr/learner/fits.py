@@ -57,8 +57,8 @@ class Fits(Loop):
     train_bn: bool
     moms: tuple[Any, Any, Any] | None
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, accelerator: Any = None) -> None:
+        super().__init__(accelerator)
         # The fit method that runs, with its arguments, and which of its fits; a checkpoint
         # keeps them.
         self._call: tuple[str, dict[str, Any]] | None = None

@@ -195,7 +195,8 @@ class GradientAccumulation(Callback):
     gradient of a step is the sum of the samples' gradients over `n_acc`: their mean where the
     batches make up `n_acc` exactly. A batch that takes no step ends with the events of a cancelled
     batch. Gathering goes on from epoch to epoch; what a fit has gathered at its end is dropped,
-    gradients included, so that the next fit begins clean. A state (`state_dict`) keeps the count,
+    gradients included, so that the next fit begins clean. With several processes the samples are
+    those of one process, on average. A state (`state_dict`) keeps the count,
     and whoever saves it inside an accumulation saves the gradients as well.
 
     Args:
@@ -258,7 +259,7 @@ class GradientAccumulation(Callback):
 
     def before_step(self) -> None:
         """Count the batch, and go on to the next until there is enough for a step."""
-        self.count += self._size()
+        self.count += self.learn.ranks.mean(self._size())
         if self.count < self.n_acc:
             raise CancelBatchException
         self.count, self.stepped = 0, True

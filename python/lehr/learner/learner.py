@@ -12,6 +12,7 @@ import torch
 from lehr import _core, hypers
 from lehr.finder import integer, keep_value
 from lehr.learner import checkpoint, files
+from lehr.learner.distributed import whole
 from lehr.learner.fits import Fits
 from lehr.learner.loop import as_list, loader_length
 from lehr.learner.optimizer import Adam, copied, params
@@ -59,6 +60,9 @@ class Learner(Fits):
         moms: Momentum at the start, the peak and the end of `fit_one_cycle`; `None` schedules the
             rate alone.
         default_cbs: Whether to add `TrainEvalCallback`, `Recorder` and `ProgressCallback`.
+        accelerator: An `accelerate.Accelerator`, to train in several processes: each makes the
+            same learner and calls the same methods, and gets its share of the batches of `dls`
+            (docs/distributed.md). `None` for one process.
 
     Attributes:
         opt: The optimizer as an `OptimWrapper`; `opt.torch` is the torch optimizer. `None` until
@@ -66,7 +70,13 @@ class Learner(Fits):
         recorder: What the last fit recorded.
         pct_train: Share of the fit's batches that are done, in [0, 1].
         pct_step: The same counted in optimizer steps: the position of the fit's schedules.
-        train_iter: Batches trained on in this fit.
+        train_iter: Batches trained on in this fit; with several processes, by each.
+        ranks: The processes that train: `ranks.rank`, `ranks.size`, `ranks.main`.
+
+    Raises:
+        TypeError: An argument is of the wrong type; with several processes also a loader that
+            cannot be shared out, or a metric without `merge`.
+        ValueError: `accelerator` asks for something that lehr does otherwise, or not at all.
 
     Example:
         >>> from lehr.testing import synth_learner
@@ -97,6 +107,8 @@ class Learner(Fits):
         train_bn: bool = True,
         moms: tuple[Any, Any, Any] | None = (0.95, 0.85, 0.95),
         default_cbs: bool = True,
+        *,
+        accelerator: Any = None,
     ) -> None:
         for name, value, kind, fits in (
             ("dls", dls, "DataLoaders", hasattr(dls, "train") and hasattr(dls, "device")),
@@ -111,7 +123,7 @@ class Learner(Fits):
             if not fits:
                 message = f"`{name}` must be {kind}, got {value!r}"
                 raise TypeError(message)
-        super().__init__()
+        super().__init__(accelerator)
         self.dls = dls
         self.model = model
         self.loss_func = loss_func
@@ -160,13 +172,14 @@ class Learner(Fits):
             if not -len(self.dls) <= integer(ds_idx, "ds_idx") < len(self.dls):
                 message = f"`ds_idx` must be among {len(self.dls)} loaders, got {ds_idx}"
                 raise IndexError(message)
-            dl = self.dls[ds_idx]
+            dl = whole(self.dls[ds_idx])
         if not (hasattr(dl, "__iter__") or hasattr(dl, "__getitem__")):
             message = f"`dl` must be an iterable of batches, got {dl!r}"
             raise TypeError(message)
         if loader_length(dl) == 0:
             message = "the loader must hold at least one batch, got none"
             raise ValueError(message)
+        dl = self.ranks.share(dl, even=False)
         recorder = Recorder(add_time=False)
         # A callback may ask in the middle of a fit, which goes on where it was.
         place = {name: self.__dict__[name] for name in _PLACE if name in self.__dict__}
@@ -213,6 +226,7 @@ class Learner(Fits):
         """Save the model, and the optimizer with what is frozen, to `path / model_dir / file.pth`.
 
         The file appears whole or not at all, and `torch.load` reads it with `weights_only=True`.
+        With several processes call it on each: the main one writes, the others wait for it.
 
         Args:
             file: Name without the suffix; an absolute path stays one.
@@ -235,7 +249,7 @@ class Learner(Fits):
             state = {"model": model, "opt": self.opt.live_state(), "frozen": self.opt.frozen_idx}
         else:
             state = model
-        files.write(path, state)
+        self.ranks.on_main(lambda: files.write(path, state))
         return path
 
     def load(
@@ -332,8 +346,8 @@ class Learner(Fits):
         Raises:
             FileNotFoundError: There is no checkpoint.
             ValueError: The file is no checkpoint, is damaged, or is one of another training: of
-                another model or optimizer, or with callbacks that are not here or are set
-                otherwise. Model and optimizer are not changed then.
+                another model, optimizer or number of processes, or with callbacks that are not
+                here or are set otherwise. Model and optimizer are not changed then.
 
         Example:
             >>> import tempfile
@@ -455,7 +469,7 @@ class Learner(Fits):
         return sweep
 
     def _show_sweep(self, sweep: Sweep, show_plot: bool) -> None:
-        if not show_plot:
+        if not (show_plot and self.ranks.main):
             return
         try:
             from lehr import plotting

@@ -24,7 +24,8 @@ from lehr.learner.callback import (
     CancelValidException,
 )
 from lehr.learner.data import take_batch
-from lehr.learner.metrics import make_metric
+from lehr.learner.distributed import Ranks
+from lehr.learner.metrics import Metric, make_metric
 from lehr.learner.recorder import Recorder
 from lehr.learner.schedule import sweeping
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from lehr.learner.checkpoint import Cut
     from lehr.learner.data import DataLoaders
-    from lehr.learner.metrics import Metric
     from lehr.learner.optimizer import OptimWrapper
 
     Handlers = dict[str, list[tuple[Callback, Callable[[], None]]]]
@@ -47,14 +47,15 @@ class Loop:
     The part of a `Learner` that needs no settings; see there for the attributes.
     """
 
-    dls: DataLoaders
     model: nn.Module
     loss_func: Callable[..., Any] | None
     opt: OptimWrapper
+    _dls: DataLoaders
     _metrics: list[Metric]
 
-    def __init__(self) -> None:
-        self.logger: Callable[[list[Any]], None] = print
+    def __init__(self, accelerator: Any = None) -> None:
+        self.ranks = Ranks(accelerator)
+        self.logger: Callable[[list[Any]], None] = print if self.ranks.main else silent
         self.training = False
         self.n_epoch = 1
         self.epoch = self.iter = self.n_iter = self.train_iter = self.start_epoch = 0
@@ -83,6 +84,7 @@ class Loop:
         self._resolve()
         # Those that an interrupted fit left would go into the first step.
         self.opt.torch.zero_grad()
+        self.ranks.begin(self.model, self.opt.all_params())
         try:
             try:
                 self("before_fit")
@@ -97,6 +99,7 @@ class Loop:
                 self("after_cancel_fit")
             self("after_fit")
         finally:
+            self.ranks.end()
             self._cleanup()
 
     def _one_epoch(self, cut: Cut | None = None) -> None:
@@ -150,6 +153,7 @@ class Loop:
         self._use(loader, training=False)
         try:
             self("before_validate")
+            self.ranks.sync(self.model)
             with torch.no_grad():
                 self._all_batches(enumerate(self.dl))
         except CancelValidException:
@@ -161,6 +165,7 @@ class Loop:
     ) -> None:
         # One function, and no event without callbacks: a call costs more than what it does here.
         training, device = self.training, self.dls.device
+        alone = not training or self.ranks.size == 1
         for self.iter, batch in batches:
             on, opt = self._table, self.opt
             held, steps = self.held, opt.steps if training else 0
@@ -173,8 +178,8 @@ class Loop:
                 if on["before_batch"]:
                     self.send("before_batch")
                 xb = self.xb
-                plain = len(xb) != 1 or isinstance(xb[0], torch.Tensor)
-                self.pred = self.model(*xb) if plain else self._forward(xb[0])
+                plain = alone and (len(xb) != 1 or isinstance(xb[0], torch.Tensor))
+                self.pred = self.model(*xb) if plain else self._forward(xb)
                 if on["after_pred"]:
                     self.send("after_pred")
                 loss_func, yb = self.loss_func, self.yb
@@ -226,9 +231,10 @@ class Loop:
             if on["after_batch"]:
                 self.send("after_batch")
 
-    def _forward(self, x: Any) -> Any:
-        """Give the model its one input that is no tensor: a mapping as its keywords."""
-        return self.model(**x) if isinstance(x, Mapping) else self.model(x)
+    def _forward(self, xb: tuple[Any, ...]) -> Any:
+        """Give the model its inputs, a mapping as its keywords; train it on all processes."""
+        model = self.ranks.wrapped(self.model) if self.training else self.model
+        return model(**xb[0]) if len(xb) == 1 and isinstance(xb[0], Mapping) else model(*xb)
 
     def _other_loss(self) -> Any:
         """Return the loss of a batch without a target, `None` where there is none."""
@@ -240,13 +246,30 @@ class Loop:
         return None
 
     @property
+    def dls(self) -> DataLoaders:
+        """The loaders; with several processes, of this one's share."""
+        return self._dls
+
+    @dls.setter
+    def dls(self, dls: DataLoaders) -> None:
+        self._dls = self.ranks.share_all(dls)
+
+    @property
     def metrics(self) -> list[Metric]:
         """What is measured on the validation set; set it to functions or `Metric`s."""
         return self._metrics
 
     @metrics.setter
     def metrics(self, metrics: Any) -> None:
-        self._metrics = [make_metric(metric) for metric in as_list(metrics)]
+        made = [make_metric(metric) for metric in as_list(metrics)]
+        for metric in made:
+            if self.ranks.size > 1 and type(metric).merge is Metric.merge:
+                message = (
+                    "with several processes a metric must have `merge`, so that it is that of the "
+                    f"whole validation set: `{metric.name}` has none"
+                )
+                raise TypeError(message)
+        self._metrics = made
 
     def set_done(self, batches: int) -> None:
         """Set the position behind so many batches of this epoch."""

@@ -38,6 +38,13 @@ class Metric:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state that `state_dict` returned."""
 
+    def merge(self, states: list[dict[str, Any]]) -> None:
+        """Take up what several processes have gathered: the `state_dict` of each, on the CPU.
+
+        Needed where a training has several processes.
+        """
+        raise NotImplementedError
+
     @property
     def name(self) -> str:
         """The column's title."""
@@ -56,6 +63,19 @@ class Mean:
         # Tensors stay on their device; numpy's numbers become Python's, which a checkpoint keeps.
         self.total += (value.detach() if hasattr(value, "detach") else float(value)) * count
         self.count += count
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been gathered."""
+        return {"total": self.total, "count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `state_dict` returned."""
+        self.total, self.count = state["total"], state["count"]
+
+    def merge(self, states: list[dict[str, Any]]) -> None:
+        """Take up the sum of several states."""
+        self.total = sum(float(state["total"]) for state in states)
+        self.count = sum(state["count"] for state in states)
 
     @property
     def value(self) -> float:
@@ -77,10 +97,13 @@ class AverageMetric(Metric):
         self.mean.add(self.function(learn.pred, *learn.yb), batch_size(learn.yb or learn.xb))
 
     def state_dict(self) -> dict[str, Any]:  # noqa: D102
-        return {"total": self.mean.total, "count": self.mean.count}
+        return self.mean.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: D102
-        self.mean.total, self.mean.count = state["total"], state["count"]
+        self.mean.load_state_dict(state)
+
+    def merge(self, states: list[dict[str, Any]]) -> None:  # noqa: D102
+        self.mean.merge(states)
 
     @property
     def value(self) -> float:  # noqa: D102

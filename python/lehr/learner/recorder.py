@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from lehr.learner.metrics import Metric
     from lehr.sweep import Sweep
 
 # Losses wait on their device and are fetched together: each transfer waits for the device.
@@ -29,7 +30,9 @@ _BLOCK = 64
 class Recorder(Callback):
     """Records rates, losses and metrics, and logs a row per epoch.
 
-    Everything is of the last fit.
+    Everything is of the last fit. With several processes `lrs`, `hps` and `values` are the same on
+    each of them; `losses` and `raw_losses` are of the process's own batches, and the training loss
+    in `values` is the mean of the smoothed ones.
 
     Args:
         add_time: Whether the logged row ends with the epoch's duration.
@@ -162,18 +165,29 @@ class Recorder(Callback):
             metric.accumulate(learn)
 
     def after_train(self) -> None:  # noqa: D102
-        self.log.append(self.smooth_loss)
+        self.log.append(self.learn.ranks.mean(self.smooth_loss))
         if self.train_metrics:
-            self.log += [float(metric.value) for metric in self.learn.metrics]
+            self._log_metrics()
 
     def after_cancel_validate(self) -> None:  # noqa: D102
         self._loss = Mean()
 
     def after_validate(self) -> None:  # noqa: D102
+        self._merge(self._loss)
         if self._loss.count:
             self.log.append(self._loss.value)
             if self.valid_metrics:
-                self.log += [float(metric.value) for metric in self.learn.metrics]
+                self._log_metrics()
+
+    def _log_metrics(self) -> None:
+        for metric in self.learn.metrics:
+            self._merge(metric)
+            self.log.append(float(metric.value))
+
+    def _merge(self, gathered: Mean | Metric) -> None:
+        ranks = self.learn.ranks
+        if ranks.size > 1:
+            gathered.merge(ranks.gather(gathered.state_dict()))
 
     def after_epoch(self) -> None:  # noqa: D102
         if not self.log:

@@ -295,7 +295,8 @@ class LRFinder(ParamScheduler):
         if self.learn.loss_grad is None:
             return
         super().after_batch()
-        if self._engine.end(self.learn.loss):
+        # The same curve on every process, so one decision to stop.
+        if self._engine.end(self.learn.ranks.mean(self.learn.loss)):
             raise CancelFitException
 
     def before_validate(self) -> None:

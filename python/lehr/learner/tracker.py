@@ -45,9 +45,11 @@ class TerminateOnNaNCallback(Callback):
     def after_batch(self) -> None:
         """End the fit when the loss is not finite."""
         learn = self.learn
-        if not math.isfinite(learn.loss) and not sweeping(learn):
+        # One process's NaN ends the fit of all.
+        loss = learn.ranks.mean(learn.loss)
+        if not math.isfinite(loss) and not sweeping(learn):
             place = f"epoch {learn.epoch}, batch {learn.iter}"
-            _say(learn, f"The training loss is {float(learn.loss)} in {place}: training ends")
+            _say(learn, f"The training loss is {float(loss)} in {place}: training ends")
             raise CancelFitException
 
 
@@ -477,8 +479,8 @@ class ReduceLROnPlateau(_PatientCallback):
 
 
 def _say(learn: Learner, message: str) -> None:
-    """Print a message, unless the learner is silent."""
-    if learn.logger is not silent:
+    """Print a message, once, unless the learner is silent."""
+    if learn.ranks.main and learn.logger is not silent:
         print(message)  # noqa: T201
 
 
