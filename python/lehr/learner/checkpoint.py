@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from lehr.finder import integer
 from lehr.learner.callback import Callback
 from lehr.learner.data import is_map_style, keeps_state, loader_state
+from lehr.learner.distributed import whole
 from lehr.learner.files import check_model, read, write
 from lehr.learner.loop import planned_batches
 from lehr.learner.schedule import sweeping
@@ -38,6 +39,9 @@ _KEYS = frozenset({
     *_COUNTS, "lehr", "version", "method", "arguments", "batches", "model", "buffers", "loss_func",
     "grads", "requires_grad", "opt", "callbacks", "random", "epoch_random", "loader", "data",
 })  # fmt: skip
+
+# What is each process's own; a file of several has the others' in order, under `others`.
+_OWN = ("buffers", "callbacks", "random", "epoch_random", "loader")
 
 # Samplers whose order follows from torch's generators.
 _SAMPLERS = (
@@ -106,17 +110,7 @@ class Cut:
 
     def _apply(self, learn: Loop) -> None:
         state = self._state
-        pairs = _pair(learn.cbs, state["callbacks"])
-        for callback, one in pairs:
-            callback.check_state_dict(one)
-        known = {id(callback) for callback, _ in pairs}
-        for callback in learn.cbs:
-            if id(callback) not in known and callback.in_sweep and callback.state_dict():
-                message = (
-                    f"`{callback.name}` takes part in training and was no part of the one that is "
-                    "resumed"
-                )
-                raise ValueError(message)
+        pairs = learn.ranks.agreed(lambda: self._check(learn))
         # Nothing below refuses.
         self.taken_up = True
         for callback, one in pairs:
@@ -138,6 +132,21 @@ class Cut:
             param.requires_grad_(wants)
             param.grad = None if grad is None else grad.to(param.device)
         RandomState.from_state_dict(state["random"]).restore(_generators(learn))
+
+    def _check(self, learn: Loop) -> list[tuple[Callback, Any]]:
+        """Return each callback that has a state with it, when all of them can take it up."""
+        pairs = _pair(learn.cbs, self._state["callbacks"])
+        for callback, one in pairs:
+            callback.check_state_dict(one)
+        known = {id(callback) for callback, _ in pairs}
+        for callback in learn.cbs:
+            if id(callback) not in known and callback.in_sweep and callback.state_dict():
+                message = (
+                    f"`{callback.name}` takes part in training and was no part of the one that is "
+                    "resumed"
+                )
+                raise ValueError(message)
+        return pairs
 
 
 def _put_buffer(model: torch.nn.Module, name: str, value: torch.Tensor) -> None:
@@ -207,7 +216,7 @@ def _gather(
     every = learn.opt.all_params()
     held = any(param.grad is not None for param in every)
     loss_func = learn.loss_func
-    return {
+    state = {
         "lehr": _MAGIC,
         "version": _VERSION,
         "method": method,
@@ -221,7 +230,12 @@ def _gather(
         "lost": learn.lost,
         "steps": learn.opt.steps,
         "model": model,
-        "buffers": {n: value for n, value in learn.model.named_buffers() if n not in model},
+        # Another process than the main one may have counted other batches.
+        "buffers": {
+            name: value
+            for name, value in learn.model.named_buffers()
+            if name not in model or not learn.ranks.main
+        },
         "loss_func": loss_func.state_dict() if isinstance(loss_func, torch.nn.Module) else None,
         "grads": [param.grad for param in every] if held else None,
         "requires_grad": [param.requires_grad for param in every],
@@ -237,6 +251,8 @@ def _gather(
         "data": _describe(learn.dls.train),
         "loader": _keepable(loader_state(learn.dls.train, batches), "the loader's state"),
     }
+    others = learn.ranks.gather({name: state[name] for name in _OWN})[1:]
+    return state | ({"others": others} if others else {})
 
 
 def _keepable(value: Any, what: str) -> Any:
@@ -258,6 +274,7 @@ def _keepable(value: Any, what: str) -> Any:
 
 def _describe(loader: Any) -> dict[str, Any]:
     """Say what a loader is, as far as its order depends on that."""
+    loader = whole(loader)
     sampler = getattr(loader, "sampler", None)
     return {
         "kind": type(loader).__name__,
@@ -268,6 +285,7 @@ def _describe(loader: Any) -> dict[str, Any]:
 
 def _check_loader(loader: Any) -> None:
     """Refuse a loader whose place in its batches could not be found again."""
+    loader = whole(loader)
     if not (is_map_style(loader) or keeps_state(loader)):
         message = (
             f"a training on {type(loader).__name__} cannot be resumed: the training loader must be "
@@ -317,7 +335,13 @@ def open_cut(
         FileNotFoundError: There is none.
         ValueError: It is damaged, or of another training.
     """
-    given, path = path, Path(path)
+    found = learn.ranks.on_main(lambda: _find(learn, path))
+    return learn.ranks.agreed(lambda: _open(learn, found, cbs))
+
+
+def _find(learn: Learner, given: str | Path) -> list[Path]:
+    """Return the checkpoint at a path, or those in a folder, oldest first."""
+    path = Path(given)
     if not path.exists():
         # As `folder` of the callback, and as `save` and `load` have it.
         path = learn.path / learn.model_dir / path
@@ -328,6 +352,13 @@ def open_cut(
     if not found:
         message = f"there is no checkpoint in {path}"
         raise FileNotFoundError(message)
+    return found
+
+
+def _open(
+    learn: Learner, found: list[Path], cbs: list[Any]
+) -> tuple[str, dict[str, Any], Cut, Path]:
+    """Read the last of some checkpoints."""
     path = found[-1]
     try:
         state = read(path)
@@ -341,7 +372,18 @@ def open_cut(
     if state.get("version") != _VERSION:
         message = f"{path} is a checkpoint of version {state.get('version')}, expected {_VERSION}"
         raise ValueError(message)
-    wrong = _malformed(state)
+    others = state.pop("others", [])
+    ranks = learn.ranks
+    wrong = "its `others` are no states" if not _are_own(others) else ""
+    if not wrong and len(others) != ranks.size - 1:
+        message = (
+            f"{path} is of a training in {_processes(len(others) + 1)}: it goes on in as many, got "
+            f"{_processes(ranks.size)}"
+        )
+        raise ValueError(message)
+    if not wrong:
+        state |= {} if ranks.main else others[ranks.rank - 1]
+        wrong = _malformed(state)
     if wrong:
         message = f"{path} is damaged: {wrong}"
         raise ValueError(message)
@@ -356,6 +398,16 @@ def open_cut(
         message = f"{path} is damaged: {error}"
         raise ValueError(message) from error
     return state["method"], arguments, Cut(state), path
+
+
+def _are_own(others: Any) -> bool:
+    return isinstance(others, list) and all(
+        isinstance(own, dict) and own.keys() == set(_OWN) for own in others
+    )
+
+
+def _processes(count: int) -> str:
+    return "one process" if count == 1 else f"{count} processes"
 
 
 def _malformed(state: dict[str, Any]) -> str:  # noqa: C901, PLR0911 (a list of questions)
@@ -460,7 +512,8 @@ class CheckpointCallback(Callback):
 
     Everything is in one file: model, optimizer, place in the schedule and in the batches, recorder,
     trackers, random generators, what is frozen, gradients that wait for a step. A file is written
-    aside, synced and renamed, so a crash leaves the one before.
+    aside, synced and renamed, so a crash leaves the one before. With several processes the main one
+    writes a file of all of them.
 
     Args:
         every_steps: Save after so many training batches of the fit, counted from its first epoch.
@@ -528,23 +581,28 @@ class CheckpointCallback(Callback):
         if not self._active:
             return
         _check_loader(learn.dls.train)
-        found = _checkpoints(place)
-        # A folder that cannot be made is better found out now.
-        place.mkdir(parents=True, exist_ok=True)
         owner = (weakref.ref(learn), place)
         goes_on = owner == self._owner
-        if not goes_on:
-            self._begin(place, found)
-            self._owner = owner
-        for leftover in place.glob(".checkpoint-*.tmp"):
-            match = _LEFTOVER.fullmatch(leftover.name)
-            if match and not _is_running(int(match[1])):
-                leftover.unlink(missing_ok=True)
+        found = learn.ranks.on_main(lambda: self._begin(place, goes_on=goes_on))
+        self._owner = owner
         if goes_on and found and learn._cut is None:  # noqa: SLF001
             # What is there is of the fit before: a crash must not go back to it.
             self._save(learn.start_epoch, None)
 
-    def _begin(self, place: Path, found: list[Path]) -> None:
+    def _begin(self, place: Path, *, goes_on: bool) -> bool:
+        """Make a folder ready for a training; return whether it holds checkpoints."""
+        found = _checkpoints(place)
+        # A folder that cannot be made is better found out now.
+        place.mkdir(parents=True, exist_ok=True)
+        if not goes_on:
+            self._take(place, found)
+        for leftover in place.glob(".checkpoint-*.tmp"):
+            match = _LEFTOVER.fullmatch(leftover.name)
+            if match and not _is_running(int(match[1])):
+                leftover.unlink(missing_ok=True)
+        return bool(found)
+
+    def _take(self, place: Path, found: list[Path]) -> None:
         """Take a folder for a training."""
         resumed = self.learn._resuming  # noqa: SLF001
         foreign = found and (resumed is None or resumed.parent.resolve() != place.resolve())
@@ -575,8 +633,11 @@ class CheckpointCallback(Callback):
     def _save(self, epoch: int, batches: int | None) -> None:
         if not self._active:
             return
-        self._written += 1
         state = _gather(self.learn, epoch, batches, self.epoch_random)
+        self.learn.ranks.on_main(lambda: self._write(state))
+
+    def _write(self, state: dict[str, Any]) -> None:
+        self._written += 1
         write(self._place() / f"checkpoint-{self._written:08d}.pt", state)
         old, self._old = self._old, []
         kept = [path for path in _checkpoints(self._place()) if path not in old]
