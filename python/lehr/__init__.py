@@ -23,7 +23,7 @@ from lehr._core import (
     steep,
     valley,
 )
-from lehr.schedules import annealer
+from lehr.schedules import PhaseSpec, Tied, annealer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         TrainEvalCallback,
         accuracy,
     )
+    from lehr.scheduler import Plateau, Scheduler
     from lehr.sweep import Suggestion, SuggestionMethod, Sweep
 
 __version__ = _core.VERSION
@@ -81,6 +82,8 @@ __all__ = [
     "MixedPrecision",
     "OptimWrapper",
     "ParamScheduler",
+    "PhaseSpec",
+    "Plateau",
     "ProgressCallback",
     "Recorder",
     "ReduceLROnPlateau",
@@ -91,10 +94,12 @@ __all__ = [
     "SchedNo",
     "SchedPoly",
     "Schedule",
+    "Scheduler",
     "Suggestion",
     "SuggestionMethod",
     "Sweep",
     "TerminateOnNaNCallback",
+    "Tied",
     "TrackerCallback",
     "TrainEvalCallback",
     "accuracy",
@@ -113,6 +118,7 @@ __all__ = [
 
 # Where the names live that are loaded on first use: all that are not here yet.
 _LAZY = {name: "lehr.learner" for name in __all__ if name not in globals()}
+_LAZY |= dict.fromkeys(("Plateau", "Scheduler"), "lehr.scheduler")
 _LAZY |= dict.fromkeys(("Suggestion", "SuggestionMethod", "Sweep"), "lehr.sweep")
 
 if _core.DEBUG:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 __all__ = [
     "DEBUG",
     "VERSION",
+    "Laid",
+    "Plateau",
     "SchedCos",
     "SchedExp",
     "SchedLin",
@@ -21,8 +23,11 @@ __all__ = [
     "SchedPoly",
     "Schedule",
     "Smoother",
+    "Stepper",
     "SweepState",
     "_Noop",
+    "carried_step",
+    "combine_lengths",
     "combine_scheds",
     "combined_cos",
     "fine_tune_lrs",
@@ -31,6 +36,7 @@ __all__ = [
     "minimum",
     "one_cycle_lr",
     "reduced_lr",
+    "run_length",
     "sched_cos",
     "sched_exp",
     "sched_lin",
@@ -42,6 +48,7 @@ __all__ = [
     "sweep_lr",
     "trim",
     "valley",
+    "write_hyper",
 ]
 
 # A one-dimensional sequence, array, tensor or iterable of numbers.
@@ -557,6 +564,72 @@ def one_cycle_lr(
         ValueError: `div` or `div_final` is not above 0, or `pct_start` is outside [0, 1].
     """
 
+def run_length(
+    steps: int | str,
+    total: int | None,
+    counts_epochs: bool,
+    steps_per_epoch: int | None,
+    tokens_per_step: float | None,
+) -> int:
+    """Return the number of steps from a number or a length, to the nearest.
+
+    Args:
+        steps: A number of at least 1, or a length such as "500 steps", "2 epochs", "20e9 tokens",
+            and where there is a `total` also "10%".
+        total: Steps of the run it is a part of; `None` where it is the run.
+        counts_epochs: Whether a step of the schedule is an epoch.
+        steps_per_epoch: Optimizer steps in an epoch.
+        tokens_per_step: Tokens that one optimizer step sees.
+
+    Raises:
+        TypeError: `steps` is neither an integer nor a string.
+        ValueError: It is no length, has a unit that nothing here resolves, or is below 1.
+
+    Example:
+        >>> run_length("2.5 epochs", None, False, 100, None)
+        250
+    """
+
+def combine_lengths(
+    lengths: Sequence[str],
+    scheds: Iterable[Schedule | Callable[[float], Any]],
+    total: int,
+    counts_epochs: bool,
+    steps_per_epoch: int | None,
+    tokens_per_step: float | None,
+) -> Schedule:
+    """Return the schedule of phases of the given lengths; see `lehr.PhaseSpec`.
+
+    Example:
+        >>> combine_lengths(
+        ...     ["10%", "rest"], [SchedLin(0, 1), SchedLin(1, 0)], 50, False, None, None
+        ... )
+        combine_scheds([0.1, 0.9], [SchedLin(0.0, 1.0), SchedLin(1.0, 0.0)])
+    """
+
+def carried_step(step: int, then: int, now: int) -> int:
+    """Return the step of a training of `now` steps at the share of `step` in one of `then`.
+
+    To the nearest: `round(step now / then)`.
+
+    Example:
+        >>> carried_step(7, 20, 40)
+        14
+    """
+
+def write_hyper(name: str, writes: list[tuple[dict[str, Any], str, int | None, float]]) -> None:
+    """Set a hyper-parameter in torch groups, in all of them or in none (rule 12).
+
+    Tensors are filled in place, tuples rebuilt, anything else becomes a Python float.
+
+    Args:
+        name: Its public name, for errors.
+        writes: For each group the group, the key, the index into the tuple it holds, the value.
+
+    Raises:
+        TypeError: A group holds no number there.
+    """
+
 def reduced_lr(lrs: _Numbers, reduction: SupportsFloat, min_lr: SupportsFloat) -> list[float]:
     """Return `max(lr * reduction, min(lr, min_lr))` for each rate: none rises.
 
@@ -682,6 +755,101 @@ class SweepState:
     def smoothed(self) -> NDArray[np.float64]:
         """The debiased averages; NaN where the loss is not finite."""
     def __len__(self, /) -> int: ...
+
+@final
+class Laid:
+    """A schedule laid on the integer steps of a training; what it gives is scaled.
+
+    At step k the position is `(k - begin) / steps`, clamped to [0, 1], and the value
+    `times * max(f(pos) * factor, min(f(pos), floor))`.
+
+    Args:
+        schedule: The schedule f.
+        steps: Steps it takes, at least 1.
+        begin: Step at which it begins.
+        factor: In [0, 1].
+        floor: Where the factor's effect ends.
+        times: What all is multiplied by.
+
+    Raises:
+        ValueError: A number is out of range.
+
+    Example:
+        >>> Laid(SchedLin(1, 0), 4).values(0, 6).tolist()
+        [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+    """
+
+    def __new__(
+        cls,
+        schedule: Schedule,
+        steps: int,
+        begin: int = 0,
+        factor: float = 1.0,
+        floor: float = 0.0,
+        times: float = 1.0,
+    ) -> Self: ...
+    @property
+    def groups(self) -> int | None:
+        """Number of parameter groups it gives values for, or None."""
+    def at(self, step: int) -> list[float]:
+        """Return the values at a step: one, or one per group."""
+    def values(self, first: int, last: int, every: int = 1) -> NDArray[np.float64]:
+        """Return the values at every `every`th step from `first` up to `last`, in one row.
+
+        Those of the groups stand side by side.
+        """
+
+@final
+class Plateau:
+    """A factor that falls when a metric no longer improves; see `lehr.Plateau`."""
+
+    def __new__(
+        cls,
+        factor: float,
+        patience: int,
+        mode: str,
+        threshold: float,
+        threshold_mode: str,
+        cooldown: int,
+    ) -> Self: ...
+    state: tuple[float, float | None, int, int]
+    """The factor, the best metric, the observations since it, those of the cooldown left."""
+    def observe(self, metric: float) -> bool:
+        """Take a metric; return whether the factor fell."""
+
+@final
+class Stepper:
+    """Counts the steps of a training and writes the values of each into an optimizer's groups.
+
+    Args:
+        optimizer: The torch optimizer.
+        attend: Called as `attend(what, value)` where there is more to do than writing: "move" with
+            a step, where the groups are not as planned or the plan has more; "watch" with the
+            optimizer's steps since the last step, at step 0 and where that is not 1; "epoch" with
+            the argument of `step`.
+        by_optimizer: Whether the optimizer's steps are counted, and not the calls of `step`.
+    """
+
+    def __new__(
+        cls, optimizer: Any, attend: Callable[[str, Any], None], by_optimizer: bool
+    ) -> Self: ...
+    current: int
+    """The step whose values are in force."""
+    @property
+    def planned_groups(self) -> int:
+        """Number of groups that are planned for."""
+    def lay(
+        self, groups: int, lines: list[tuple[Laid, str, int | None, list[int]]], more: bool
+    ) -> None:
+        """Plan what is written: schedules, each with a key, an index into its tuple, and groups."""
+    def step(self, epoch: Any = None) -> None:
+        """Go to the next step and write its values."""
+    def took(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        """Hear that the optimizer took a step; one a scaler made it skip is none."""
+    def watch(self, watch: bool) -> None:
+        """Say whether `attend` is asked what to make of the optimizer's steps."""
+    def write(self, step: int) -> None:
+        """Write the values of a step, and stay where it is."""
 
 @final
 class _Noop:

@@ -1,14 +1,18 @@
-"""The one writer of hyper-parameters (rule 12).
+"""The one writer of hyper-parameters (rule 12), from its Python side.
 
-Everything in lehr that changes a value in `optimizer.param_groups` goes through `write` or
-`keep`. The groups are fetched afresh at every call, because loading an optimizer's state
-replaces the list and its dictionaries.
+Everything in lehr that changes a value in `optimizer.param_groups` goes through the compiled
+writer, or through `keep`. The groups are fetched afresh at every write, because loading an
+optimizer's state replaces the list and its dictionaries.
 """
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any
+
+from lehr import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +30,19 @@ _KEYS: dict[str, tuple[tuple[str, int | None], ...]] = {
 _PLAIN = {name: keys[0][0] for name, keys in _KEYS.items()}
 
 
+# A path into a group: its key, and an index into the tuple it holds.
+_PATH = re.compile(r"(\w+)\[(\d+)\]")
+
+
+@lru_cache
+def _places(name: str) -> tuple[tuple[str, int | None], ...]:
+    """Return the torch keys, and indices into their tuples, that a name may stand for."""
+    if name in _KEYS:
+        return _KEYS[name]
+    path = _PATH.fullmatch(name)
+    return ((path[1], int(path[2])),) if path else ((name, None),)
+
+
 def float_key(name: str) -> str:
     """Return the torch key that holds `name` where a group has it as a float."""
     return _PLAIN.get(name, name)
@@ -37,12 +54,16 @@ def locate(group: dict[str, Any], name: str) -> tuple[str, int | None]:
     Raises:
         KeyError: The group has no such hyper-parameter; the message lists those it has.
     """
-    for key, index in _KEYS.get(name, ((name, None),)):
-        if key in group and key != "params":
+    for key, index in _places(name):
+        if key in group and key != "params" and _holds(group[key], index):
             return key, index
     known = sorted(n for n in public_names(group) if is_number(read(group, n)))
     message = f"`{name}` is not a hyper-parameter of this optimizer, which has {known}"
     raise KeyError(message)
+
+
+def _holds(value: Any, index: int | None) -> bool:
+    return index is None or (isinstance(value, (tuple, list)) and index < len(value))
 
 
 def is_number(value: Any) -> bool:
@@ -52,7 +73,7 @@ def is_number(value: Any) -> bool:
 
 def has(group: dict[str, Any], name: str) -> bool:
     """Whether a torch group has the hyper-parameter `name`."""
-    return any(key in group for key, _ in _KEYS.get(name, ((name, None),)))
+    return any(key in group and _holds(group[key], index) for key, index in _places(name))
 
 
 def read(group: dict[str, Any], name: str) -> Any:
@@ -86,29 +107,17 @@ def write(optimizer: Optimizer, name: str, values: Sequence[float | None]) -> No
     Args:
         optimizer: Any torch optimizer.
         name: `lr`, `mom` (momentum or betas[0]), `sqr_mom` (alpha or betas[1]), `wd`
-            (weight_decay), or any key of its groups.
+            (weight_decay), any key of its groups, or a path into a tuple such as `betas[0]`.
         values: As many as there are torch groups.
 
     Raises:
         KeyError: A group that gets a value has no such hyper-parameter.
         TypeError: It has one that is no number, such as `betas` or `nesterov`.
     """
-    groups = optimizer.param_groups
-    pairs = zip(groups, values, strict=True)
-    places = [(group, *locate(group, name), v) for group, v in pairs if v is not None]
-    for group, key, index, _ in places:
-        current = group[key] if index is None else group[key][index]
-        if not is_number(current):
-            message = f"`{name}` is {current!r} in this optimizer, which is no number to schedule"
-            raise TypeError(message)
-    for group, key, index, value in places:
-        current = group[key]
-        if index is None:
-            group[key] = _replace(current, value)
-        else:
-            changed = list(current)
-            changed[index] = _replace(current[index], value)
-            group[key] = type(current)(changed)
+    pairs = zip(optimizer.param_groups, values, strict=True)
+    _core.write_hyper(
+        name, [(group, *locate(group, name), value) for group, value in pairs if value is not None]
+    )
 
 
 def writer(
@@ -138,13 +147,6 @@ def writer(
                 otherwise(name, value)
 
     return write_floats
-
-
-def _replace(current: Any, value: float) -> Any:
-    if hasattr(current, "fill_"):
-        current.fill_(value)
-        return current
-    return float(value)
 
 
 def separate(optimizer: Optimizer) -> None:
@@ -187,3 +189,27 @@ def keep(optimizer: Optimizer, copy: Callable[[Any], Callable[[], Any]]) -> Call
                 group[key] = value()
 
     return restore
+
+
+def check_number(group: dict[str, Any], name: str, place: tuple[str, int | None]) -> None:
+    """Raise TypeError where a group holds no number at a place."""
+    key, index = place
+    value = group[key] if index is None else group[key][index]
+    if not is_number(value):
+        message = f"`{name}` is {value!r} in this optimizer, which is no number to schedule"
+        raise TypeError(message)
+
+
+def holds(group: dict[str, Any], name: str, value: float) -> bool:
+    """Whether a group has the value, as far as its type can hold it."""
+    key, index = locate(group, name)
+    held = group[key] if index is None else group[key][index]
+    if hasattr(held, "fill_"):
+        return bool((held == held.new_full((), value)).all())
+    return bool(held == value)
+
+
+def remember_initial(optimizer: Optimizer) -> None:
+    """Keep each group's rate as `initial_lr`, as torch's schedulers do and containers ask for."""
+    for group in optimizer.param_groups:
+        group.setdefault("initial_lr", _own(group["lr"]))

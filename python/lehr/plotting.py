@@ -97,16 +97,22 @@ def plot_schedule(schedule: Schedule, ax: Axes | None = None) -> Axes:
 
 
 def plot_hypers(
-    values: Mapping[str, Sequence[Sequence[float]]], figsize: tuple[float, float] | None = None
+    values: Mapping[str, Sequence[Sequence[float]]],
+    figsize: tuple[float, float] | None = None,
+    *,
+    every: int = 1,
+    xlabel: str = "training batch",
 ) -> Figure:
-    """Draw recorded hyper-parameters over training batches: one picture each, a line per group.
+    """Draw hyper-parameters over training batches: one picture each, a line per group.
 
     Groups with the same values throughout share a colour and an entry of the legend. Where the
     peaks of groups are more than 30-fold apart, the axis is logarithmic.
 
     Args:
-        values: For each hyper-parameter, per batch one value per group.
+        values: For each hyper-parameter, per batch one value per group; NaN is not drawn.
         figsize: Width and height of the figure in inches.
+        every: Batches from one row of values to the next.
+        xlabel: What is counted.
 
     Returns:
         The figure.
@@ -125,9 +131,10 @@ def plot_hypers(
     for ax in axes.flat[len(values) :]:
         ax.remove()
     for ax, (name, series) in zip(axes.flat, values.items(), strict=False):
-        _lines(ax, np.arange(len(series)), np.asarray(series, dtype=float), outside=True)
+        rows_of = np.asarray(series, dtype=float)
+        _lines(ax, np.arange(len(series)) * every, rows_of, outside=True)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        ax.set(xlabel="training batch", ylabel=name, title=_TITLES.get(name, name))
+        ax.set(xlabel=xlabel, ylabel=name, title=_TITLES.get(name, name))
     return figure
 
 
@@ -334,19 +341,21 @@ def _lines(ax: Axes, x: Any, values: Any, *, outside: bool) -> None:
     """Draw one line per column, with a legend where there are several, `outside` or not."""
     groups = values.shape[1]
     alike: dict[bytes, list[int]] = {}
-    for group in range(groups):
+    drawn = [group for group in range(groups) if not np.isnan(values[:, group]).all()] or [0]
+    for group in drawn:
         alike.setdefault(values[:, group].tobytes(), []).append(group)
     sets = list(alike.values())
     of_group = {group: index for index, members in enumerate(sets) for group in members}
     colours = _colours(len(sets), groups)
     named = np.unique(np.linspace(0, len(sets) - 1, min(len(sets), _NAMED)).round().astype(int))
-    for group in range(groups):
+    for group in drawn:
         index = of_group[group]
         label = None
         if groups > 1 and sets[index][0] == group and index in named:
-            label = "all groups" if len(sets) == 1 else _group_names(sets[index])
+            label = "all groups" if len(sets[index]) == groups else _group_names(sets[index])
         marker = "o" if len(x) == 1 else None
         ax.plot(x, values[:, group], color=colours[index], marker=marker, label=label)
+    values = values[:, drawn]
     peaks = np.abs(values).max(axis=0) if len(values) else np.ones(1)
     if len(values) and (values > 0).all() and peaks.max() > _FAR_APART * peaks.min():
         ax.set_yscale("log")

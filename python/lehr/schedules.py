@@ -1,9 +1,13 @@
-"""Schedules made from Python functions."""
+"""Schedules made from Python functions, and what becomes a schedule in a `Scheduler`."""
+
+from lehr import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
+
+    from lehr import Schedule
 
 
 class _Annealed:
@@ -111,3 +115,126 @@ def annealer(f: "Callable[[Any, Any, Any], Any]") -> "Callable[[Any, Any], _Anne
             setattr(make, name, getattr(f, name))
     make.__wrapped__ = f  # type: ignore[attr-defined]
     return make
+
+
+class PhaseSpec:
+    """Phases of a training with lengths in steps, epochs, shares or tokens.
+
+    A `Scheduler` resolves it once against its run, into the schedule that `combine_scheds` makes of
+    the shares the phases have of the run. Lengths are rounded to the nearest whole step.
+
+    Args:
+        lengths: For each phase its length, such as `"500 steps"`, `"2 epochs"`, `"10%"` or
+            `"20e9 tokens"`; one of them may be `"rest"`, which is what the others leave.
+        scheds: As many schedules, or functions of the position in their phase.
+
+    Raises:
+        TypeError: A length is no string.
+        ValueError: There are not as many lengths as schedules.
+
+    Example:
+        >>> from lehr import PhaseSpec, SchedCos, SchedLin
+        >>> spec = PhaseSpec(["500 steps", "rest"], [SchedLin(0, 1e-3), SchedCos(1e-3, 0)])
+        >>> spec.resolve(2000)
+        combine_scheds([0.25, 0.75], [SchedLin(0.0, 0.001), SchedCos(0.001, 0.0)])
+    """
+
+    __slots__ = ("lengths", "scheds")
+
+    def __init__(self, lengths: "Iterable[str]", scheds: "Iterable[Any]") -> None:
+        texts = (lengths,) if isinstance(lengths, str) else lengths
+        self.lengths = tuple(texts)
+        self.scheds = tuple(scheds)
+        for index, length in enumerate(self.lengths):
+            if not isinstance(length, str):
+                message = (
+                    f'`lengths[{index}]` must be a length such as "500 steps" or "rest", '
+                    f"got {length!r}"
+                )
+                raise TypeError(message)
+        if len(self.lengths) != len(self.scheds):
+            message = (
+                "`lengths` and `scheds` must have the same number of phases, got "
+                f"{len(self.lengths)} and {len(self.scheds)}"
+            )
+            raise ValueError(message)
+
+    def resolve(
+        self,
+        steps: "int | str",
+        *,
+        steps_per_epoch: "int | None" = None,
+        tokens_per_step: "float | None" = None,
+        interval: str = "step",
+    ) -> "Schedule":
+        """Return the schedule for a run.
+
+        Args:
+            steps: Length of the run, in steps or as a length.
+            steps_per_epoch: Optimizer steps in an epoch, where lengths are in epochs.
+            tokens_per_step: Tokens one optimizer step sees, where lengths are in tokens.
+            interval: "step", or "epoch" where a step of the schedule is an epoch.
+
+        Raises:
+            ValueError: A length is none, has a unit that nothing here resolves, or the phases do
+                not fill the run.
+        """
+        run = (interval == "epoch", steps_per_epoch, tokens_per_step)
+        total = _core.run_length(steps, None, *run)
+        return _core.combine_lengths(self.lengths, self.scheds, total, *run)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PhaseSpec):
+            return NotImplemented
+        return (self.lengths, self.scheds) == (other.lengths, other.scheds)
+
+    def __hash__(self) -> int:
+        return hash((self.lengths, self.scheds))
+
+    def __repr__(self) -> str:
+        return f"PhaseSpec({list(self.lengths)}, {list(self.scheds)})"
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        return (PhaseSpec, (self.lengths, self.scheds))
+
+
+class Tied:
+    """A hyper-parameter that is another one times a constant, in every group and at every step.
+
+    It follows what is really written: also a plateau's factor and a cooldown.
+
+    Args:
+        name: The hyper-parameter it follows, which must have a schedule.
+        times: The constant.
+
+    Raises:
+        TypeError: `name` is no string, or `times` no number.
+
+    Example:
+        >>> from lehr import SchedCos, Tied
+        >>> {"lr": SchedCos(1e-3, 0), "weight_decay": Tied("lr", 0.1)}["weight_decay"]
+        Tied('lr', 0.1)
+    """
+
+    __slots__ = ("name", "times")
+
+    def __init__(self, name: str, times: float) -> None:
+        if not isinstance(name, str):
+            message = f"`name` must be the name of a hyper-parameter, got {name!r}"
+            raise TypeError(message)
+        self.name = name
+        [self.times] = _core.group_values(times, 1, "times")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tied):
+            return NotImplemented
+        return (self.name, self.times) == (other.name, other.times)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.times))
+
+    def __repr__(self) -> str:
+        return f"Tied({self.name!r}, {self.times!r})"
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        return (Tied, (self.name, self.times))

@@ -8,8 +8,10 @@ mod noop;
 mod numbers;
 mod plan;
 mod schedule;
+mod stepper;
 mod suggest;
 mod sweep;
+mod writer;
 
 /// The compiled part of lehr.
 #[pyo3::pymodule]
@@ -18,8 +20,8 @@ mod _core {
     use crate::noop::Noop;
     #[pymodule_export]
     use crate::plan::{
-        fine_tune_lrs, flat_cos_lr, group_values, one_cycle_lr, reduced_lr, sgdr_epochs, sgdr_lr,
-        sweep_lr,
+        Plateau, carried_step, combine_lengths, fine_tune_lrs, flat_cos_lr, group_values,
+        one_cycle_lr, reduced_lr, run_length, sgdr_epochs, sgdr_lr, sweep_lr,
     };
     #[pymodule_export]
     use crate::schedule::{
@@ -27,9 +29,13 @@ mod _core {
         sched_cos, sched_exp, sched_lin, sched_no,
     };
     #[pymodule_export]
+    use crate::stepper::{Laid, Stepper};
+    #[pymodule_export]
     use crate::suggest::{minimum, slide, steep, valley};
     #[pymodule_export]
     use crate::sweep::{Smoother, SweepState, trim};
+    #[pymodule_export]
+    use crate::writer::write_hyper;
 
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {

@@ -382,15 +382,19 @@ pub fn make_poly(
 #[pyfunction]
 pub fn combine_scheds(pcts: &Bound<'_, PyAny>, scheds: &Bound<'_, PyAny>) -> PyResult<Schedule> {
     let pcts = sequence(pcts, "pcts")?;
+    let parts = parts(scheds)?;
+    lehr_core::Schedule::combine(pcts, parts).or_py().map(Schedule)
+}
+
+/// The phases of a combined schedule.
+pub(crate) fn parts(scheds: &Bound<'_, PyAny>) -> PyResult<Vec<Part>> {
     let scheds = scheds.try_iter().map_err(|_| {
         PyTypeError::new_err(format!(
             "`scheds` must be a sequence of schedules, got {}",
             scheds.repr().map_or_else(|_| "an object".to_owned(), |shown| shown.to_string())
         ))
     })?;
-    let parts =
-        scheds.enumerate().map(|(i, item)| part(i, &item?)).collect::<PyResult<Vec<_>>>()?;
-    lehr_core::Schedule::combine(pcts, parts).or_py().map(Schedule)
+    scheds.enumerate().map(|(i, item)| part(i, &item?)).collect()
 }
 
 fn part(index: usize, item: &Bound<'_, PyAny>) -> PyResult<Part> {

@@ -83,24 +83,24 @@ impl Laid {
         Ok(values)
     }
 
-    /// The values at the steps from `first` up to `last`, step by step, those of the groups side
-    /// by side. The same bits as [`Laid::at`] gives.
-    pub fn values(&self, first: u64, last: u64) -> Result<Vec<f64>> {
+    /// The values at every `every`th step from `first` up to `last`, those of the groups side by
+    /// side. The same bits as [`Laid::at`] gives.
+    pub fn values(&self, first: u64, last: u64, every: usize) -> Result<Vec<f64>> {
         let mut values = Vec::new();
         let mut positions = Vec::with_capacity(CHUNK);
-        let mut next = first;
-        while next < last {
-            let stop = last.min(next + CHUNK as u64);
+        let mut steps = (first..last).step_by(every.max(1));
+        loop {
             positions.clear();
-            positions.extend((next..stop).map(|step| self.pos(step)));
+            positions.extend(steps.by_ref().take(CHUNK).map(|step| self.pos(step)));
+            if positions.is_empty() {
+                return Ok(values);
+            }
             let chunk = self.schedule.at_many(&positions)?;
             values.try_reserve(chunk.len()).map_err(|_| {
                 crate::Error::Memory(format!("{} steps do not fit into memory", last - first))
             })?;
             values.extend(chunk.into_iter().map(|value| self.scaled(value)));
-            next = stop;
         }
-        Ok(values)
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_laid_schedule_is_clamped_at_both_ends() {
         let laid = Laid::new(line(), 2, 4, 1.0, 0.0, 1.0).unwrap();
-        let values = laid.values(0, 9).unwrap();
+        let values = laid.values(0, 9, 1).unwrap();
         assert_eq!(values, [1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0]);
         for (step, value) in (0..).zip(&values) {
             assert_eq!(laid.one(step), Some(*value));
@@ -137,15 +137,17 @@ mod tests {
     fn what_is_scaled_stops_at_the_floor() {
         let laid = Laid::new(line(), 0, 4, 0.5, 0.25, 2.0).unwrap();
         // Halved, not below a quarter, and where the schedule is below that, as it is; then doubled.
-        assert_eq!(laid.values(0, 5).unwrap(), [1.0, 0.75, 0.5, 0.5, 0.0]);
+        assert_eq!(laid.values(0, 5, 1).unwrap(), [1.0, 0.75, 0.5, 0.5, 0.0]);
     }
 
     #[test]
     fn chunks_and_steps_agree() {
         let laid = Laid::new(line(), 0, 10_000, 1.0, 0.0, 1.0).unwrap();
-        let values = laid.values(3, 9_999).unwrap();
+        let values = laid.values(3, 9_999, 1).unwrap();
         assert_eq!(values.len(), 9_996);
         assert_eq!(values[5_000], laid.one(5_003).unwrap());
+        let some = laid.values(3, 9_999, 2).unwrap();
+        assert_eq!((some.len(), some[2_500]), (4_998, values[5_000]));
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Length {
     }
 
     /// The length in steps, to the nearest, in a run of `total` steps.
-    fn steps(&self, run: &Run, total: u64, name: &str) -> Result<u64> {
+    pub fn steps(&self, run: &Run, total: u64, name: &str) -> Result<u64> {
         let asks =
             |argument: &str| value_error!("`{name}` is {:?}: that needs `{argument}`", self.text);
         if run.counts_epochs && matches!(self.unit, Unit::Step | Unit::Token) {

@@ -1,0 +1,1071 @@
+"""Schedules in a training loop of one's own: a torch scheduler for any hyper-parameter."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lehr import PhaseSpec, SchedLin, Schedule, Tied, _core, combine_scheds, hypers
+from lehr._extras import need
+from lehr.finder import integer
+from lehr.fingerprint import check_same, fingerprint
+
+if TYPE_CHECKING:
+    import torch
+    from torch.optim.lr_scheduler import LRScheduler
+else:
+    torch = need("torch", "a Scheduler")
+    LRScheduler = need("torch.optim.lr_scheduler", "a Scheduler").LRScheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from lehr.plotting import Figure
+
+# Points of a picture.
+_POINTS = 2000
+# Positions at which a rate is looked at before it is used.
+_LOOKS = 1001
+# The schedulers of each optimizer.
+_SCHEDULERS: weakref.WeakKeyDictionary[torch.optim.Optimizer, weakref.WeakSet[Scheduler]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class Plateau:
+    """A factor over schedules that falls when a metric no longer improves: a layer of a Scheduler.
+
+    The factor is 1 at first and multiplied by `factor` when more than `patience` calls of
+    `Scheduler.observe` in a row brought no improvement. The value written is `max(value * factor,
+    min(value, min_lr))`: a factor over the schedule, which goes on (row F19).
+
+    Args:
+        factor: What the rate is multiplied by, between 0 and 1.
+        patience: Observations without improvement that are let pass.
+        mode: "min" where the metric is to fall, "max" where it is to rise.
+        threshold: Least improvement that counts, at least 0.
+        threshold_mode: "rel" for a share of the best value, "abs" for the metric's own unit.
+        cooldown: Observations after a fall that do not count.
+        min_lr: Where the factor's effect ends.
+        hypers: The hyper-parameters it is a factor of.
+
+    Raises:
+        ValueError: A number is outside its range, or a mode is none of these.
+
+    Example:
+        >>> Plateau(factor=0.5, patience=3)
+        Plateau(factor=0.5, patience=3, mode='min', threshold=0.0001, threshold_mode='rel', \
+cooldown=0, min_lr=0.0, hypers=('lr',))
+
+    Reference:
+        The rule of torch's `ReduceLROnPlateau`.
+    """
+
+    def __init__(
+        self,
+        factor: float = 0.1,
+        patience: int = 10,
+        mode: str = "min",
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        hypers: Sequence[str] = ("lr",),
+    ) -> None:
+        for name, value in (("patience", patience), ("cooldown", cooldown)):
+            if integer(value, name) < 0:
+                message = f"`{name}` must be at least 0, got {value}"
+                raise ValueError(message)
+        _core.reduced_lr([0.0], 1.0, min_lr)  # raises where it is out of range
+        self.min_lr = float(min_lr)
+        self.hypers = (hypers,) if isinstance(hypers, str) else tuple(hypers)
+        self._settings = (factor, patience, mode, threshold, threshold_mode, cooldown)
+        self.fresh()
+
+    def fresh(self) -> _core.Plateau:
+        """Return the rule's state before any observation."""
+        return _core.Plateau(*self._settings)
+
+    def __repr__(self) -> str:
+        names = ("factor", "patience", "mode", "threshold", "threshold_mode", "cooldown")
+        shown = [f"{n}={v!r}" for n, v in zip(names, self._settings, strict=True)]
+        return f"Plateau({', '.join(shown)}, min_lr={self.min_lr!r}, hypers={self.hypers!r})"
+
+
+class _Part(NamedTuple):
+    """A schedule, and what tells the groups it is for."""
+
+    selector: Any
+    schedule: Schedule
+
+    @property
+    def label(self) -> str:
+        """What stands for the selector in messages and fingerprints."""
+        if self.selector is ...:
+            return "..."
+        return "a predicate" if callable(self.selector) else repr(self.selector)
+
+
+class Scheduler(LRScheduler):
+    """Writes hyper-parameters by their schedules, step by step, in a training loop of one's own.
+
+    A real torch scheduler: call `step()` after every step of the optimizer. The values of the first
+    step are in place on construction. Step k of `steps` has the value `f(k / steps)` (rule 1), from
+    step `steps` on `f(1)`: the value depends on the step alone, so whatever the order in which
+    optimizer and scheduler are made and loaded, a resumed run goes on with the right values.
+
+    Args:
+        optimizer: The torch optimizer. Its `step` is not replaced; a hook counts its steps.
+        schedules: For each hyper-parameter its schedule. A hyper-parameter is a key of the
+            optimizer's groups (`lr`, `weight_decay`, `momentum`, `eps`, any other), a path into a
+            tuple (`betas[0]`), one of lehr's names that fit every optimizer (`mom`, `sqr_mom`,
+            `wd`), or a name in `setters`. A schedule is a `Schedule` (with one value, or one per
+            group), a `PhaseSpec`, a function of the position, `Tied` to another hyper-parameter,
+            a list of schedules with one per group, or a mapping of group to schedule. There a group
+            is told by its index, its `name`, a predicate called with the group, or `...` for those
+            that nothing else tells; groups that nothing tells keep their values.
+        steps: Length of the training: optimizer steps, or a length such as `"2 epochs"` or
+            `"20e9 tokens"`.
+        steps_per_epoch: Optimizer steps in an epoch, where a length is in epochs.
+        tokens_per_step: Tokens that one optimizer step sees, where a length is in tokens.
+        interval: "step"; or "epoch" where `step()` is called once an epoch, and lengths are epochs.
+        count: "calls" of `step`; or "optimizer": steps the optimizer really took, so that those a
+            scaler skipped do not count, and `step()` does nothing (rule 22).
+        start_step: Step to begin at. Given, an optimizer that has trained already needs no
+            `load_state_dict`.
+        keep: What `load_state_dict` does where the length or a schedule has changed: `None`
+            refuses; "step" goes on at the step of the state; "fraction" where the same share of the
+            training is done.
+        setters: For hyper-parameters that are in no group: a function called with the value at
+            every step (a list of values where the schedule has one per group).
+        plateau: A factor over schedules that `observe` lowers.
+
+    Attributes:
+        optimizer: The torch optimizer.
+        steps: Length of the training, in steps of the schedule.
+        last_epoch: The step whose values are in force, torch's name for it; set it to move there.
+
+    A group that is added to the optimizer later has its values from the next `step()` on (or
+    `apply()`): a schedule for all groups holds for it too, and in a mapping what tells it. Where
+    values were given one per group, there is none for it, and `step()` raises.
+
+    Raises:
+        KeyError: The optimizer has no such hyper-parameter, or no such group.
+        TypeError: An argument is of the wrong type, or a hyper-parameter is no number.
+        ValueError: A value is out of range, a length cannot be resolved, or numbers of groups do
+            not agree.
+
+    Warns:
+        UserWarning: At `step()`, once: the optimizer took more than one step, or none, since the
+            last call; or it had been trained before, and neither a state was loaded nor
+            `start_step` given (rule 23).
+
+    Example:
+        >>> import torch
+        >>> from lehr import SchedCos, combined_cos
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        >>> rates = combined_cos(0.25, 4e-5, 1e-3, 1e-8)
+        >>> scheduler = Scheduler(optimizer, {"lr": rates, "momentum": SchedCos(0.95, 0.85)}, 100)
+        >>> for _ in range(25):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.001]
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        schedules: Mapping[str, Any],
+        steps: int | str,
+        *,
+        steps_per_epoch: int | None = None,
+        tokens_per_step: float | None = None,
+        interval: str = "step",
+        count: str = "calls",
+        start_step: int | None = None,
+        keep: str | None = None,
+        setters: Mapping[str, Callable[[Any], Any]] | None = None,
+        plateau: Plateau | None = None,
+    ) -> None:
+        # torch's own constructor is not called: it would replace `optimizer.step`.
+        for name, value, choices in (
+            ("interval", interval, ("step", "epoch")),
+            ("count", count, ("calls", "optimizer")),
+            ("keep", keep, (None, "step", "fraction")),
+        ):
+            if value not in choices:
+                message = f"`{name}` must be one of {choices}, got {value!r}"
+                raise ValueError(message)
+        if plateau is not None and not isinstance(plateau, Plateau):
+            message = f"`plateau` must be a lehr.Plateau or None, got {plateau!r}"
+            raise TypeError(message)
+        if start_step is not None and integer(start_step, "start_step") < 0:
+            message = f"`start_step` must be at least 0, got {start_step}"
+            raise ValueError(message)
+        self.optimizer = _torch_optimizer(optimizer)
+        self._arguments = {
+            "schedules": schedules, "steps": steps, "steps_per_epoch": steps_per_epoch,
+            "tokens_per_step": tokens_per_step, "interval": interval, "count": count,
+            "start_step": start_step, "keep": keep, "setters": setters, "plateau": plateau,
+        }  # fmt: skip
+        self.interval, self.count, self._keep = interval, count, keep
+        self._run = (interval == "epoch", steps_per_epoch, tokens_per_step)
+        self.steps: int = _core.run_length(steps, None, *self._run)
+        self._setters = _checked_setters(setters, schedules)
+        self._resolve(schedules)
+        self._plateau = plateau
+        self._watched = None if plateau is None else plateau.fresh()
+        self._cooldown: dict[str, Any] | None = None
+        self._contained = False
+        self._active = True
+        self._loaded = start_step is not None
+        self._trained = _has_state(self.optimizer)
+        self._warned: set[str] = set()
+        self._check_alone()
+        self._stepper = _core.Stepper(
+            self.optimizer, _attendant(self, strong=count == "optimizer"), count == "optimizer"
+        )
+        self._lay()
+        self._check_values()
+        hypers.remember_initial(self.optimizer)
+        self._move(start_step or 0)
+        if type(self).step is Scheduler.step:
+            # The compiled method itself: one call less at every step.
+            self.__dict__["step"] = self._stepper.step
+        self._hook()
+        _SCHEDULERS.setdefault(self.optimizer, weakref.WeakSet()).add(self)
+
+    # What is scheduled.
+
+    def _resolve(self, schedules: Mapping[str, Any]) -> None:
+        """Read `schedules` into parts: a schedule and what tells its groups."""
+        if not isinstance(schedules, Mapping) or not schedules:
+            message = f"`schedules` must map hyper-parameters to schedules, got {schedules!r}"
+            raise TypeError(message)
+        self._parts: dict[str, list[_Part]] = {}
+        self._ties: dict[str, Tied] = {}
+        # Hyper-parameters that have one value per group, and how many.
+        self._counts: dict[str, int] = {}
+        for name, given in schedules.items():
+            if not isinstance(name, str):
+                message = f"`schedules` must have names of hyper-parameters as keys, got {name!r}"
+                raise TypeError(message)
+            if isinstance(given, Tied):
+                self._ties[name] = given
+            else:
+                self._parts[name] = self._read(name, given)
+        for name, tie in self._ties.items():
+            if tie.name not in self._parts:
+                message = (
+                    f"`schedules[{name!r}]` is tied to {tie.name!r}, which must have a schedule of "
+                    f"its own; there are {sorted(self._parts)}"
+                )
+                raise KeyError(message)
+            if tie.name in self._setters:
+                message = (
+                    f"`schedules[{name!r}]` cannot be tied to {tie.name!r}, which has a setter"
+                )
+                raise ValueError(message)
+
+    def _read(self, name: str, given: Any) -> list[_Part]:
+        shown = f"schedules[{name!r}]"
+        if isinstance(given, Mapping):
+            if not given:
+                message = f"`{shown}` must map at least one group to a schedule, got none"
+                raise ValueError(message)
+            parts = []
+            for selector, one in given.items():
+                known = isinstance(selector, (int, str)) or selector is ... or callable(selector)
+                if not known or isinstance(selector, bool):
+                    message = (
+                        f"`{shown}` must tell groups by index, name, predicate or `...`, "
+                        f"got {selector!r}"
+                    )
+                    raise TypeError(message)
+                parts.append(_Part(selector, self._schedule(f"{shown}[{selector!r}]", one)))
+        elif isinstance(given, (list, tuple)):
+            self._counts[name] = len(given)
+            parts = [_Part(i, self._schedule(f"{shown}[{i}]", one)) for i, one in enumerate(given)]
+        else:
+            schedule = self._schedule(shown, given)
+            if schedule.groups is not None:
+                self._counts[name] = schedule.groups
+            return [_Part(None, schedule)]
+        for part in parts:
+            if part.schedule.groups not in (None, 1):
+                message = (
+                    f"`{shown}` must give one value to each group, got a schedule of "
+                    f"{part.schedule.groups} for {part.label}"
+                )
+                raise ValueError(message)
+        return parts
+
+    def _schedule(self, shown: str, given: Any) -> Schedule:
+        if isinstance(given, Schedule):
+            return given
+        if isinstance(given, PhaseSpec):
+            try:
+                return _core.combine_lengths(given.lengths, given.scheds, self.steps, *self._run)
+            except ValueError as error:
+                error.add_note(f"in `{shown}`")
+                raise
+        if callable(given):
+            return combine_scheds([1], [given])
+        message = (
+            f"`{shown}` must be a schedule, a PhaseSpec, a function of the position, a list or a "
+            f"mapping of those, or Tied, got {given!r}"
+        )
+        raise TypeError(message)
+
+    def _groups(self, name: str, selector: Any) -> list[int]:
+        """Return the indices of the groups that a selector of `name` tells."""
+        groups = self.optimizer.param_groups
+        if selector is None:
+            return list(range(len(groups)))
+        if selector is ...:
+            others = [p.selector for p in self._parts[name] if p.selector is not ...]
+            taken = {index for other in others for index in self._groups(name, other)}
+            return [index for index in range(len(groups)) if index not in taken]
+        if isinstance(selector, int):
+            found = [selector] if 0 <= selector < len(groups) else []
+        elif isinstance(selector, str):
+            found = [i for i, group in enumerate(groups) if group.get("name") == selector]
+        else:
+            return [i for i, group in enumerate(groups) if selector(group)]
+        if not found:
+            names = [group["name"] for group in groups if "name" in group]
+            message = (
+                f"`schedules[{name!r}]` has a schedule for group {selector!r}, which the optimizer "
+                f"has not: it has {len(groups)} groups, named {names}"
+            )
+            raise KeyError(message)
+        return found
+
+    def _told(self, name: str) -> list[tuple[Schedule, list[int]]]:
+        """Return the schedules of a hyper-parameter, each with the indices of its groups."""
+        groups = len(self.optimizer.param_groups)
+        if self._counts.get(name, groups) != groups:
+            message = (
+                f"`schedules[{name!r}]` gives {self._counts[name]} groups a value each, the "
+                f"optimizer has {groups}"
+            )
+            raise ValueError(message)
+        told = [(part.schedule, self._groups(name, part.selector)) for part in self._parts[name]]
+        seen: set[int] = set()
+        for (_, indices), part in zip(told, self._parts[name], strict=True):
+            if seen & set(indices):
+                message = (
+                    f"`schedules[{name!r}]` gives group {min(seen & set(indices))} more than one "
+                    f"schedule, the last by {part.label}"
+                )
+                raise ValueError(message)
+            seen |= set(indices)
+        return told
+
+    # Laying the schedules on the steps.
+
+    def _laid(self, name: str, *, layers: bool = True) -> list[tuple[_core.Laid, list[int]]]:
+        """Return what gives the values of a hyper-parameter, with the indices of its groups."""
+        tie = self._ties.get(name)
+        source = name if tie is None else tie.name
+        times = 1.0 if tie is None else tie.times
+        if name in self._setters:
+            told = [(self._parts[name][0].schedule, [0])]
+        else:
+            told = self._told(source)
+        cooldown = self._cooldown
+        if layers and cooldown is not None and source in cooldown["schedules"]:
+            return [
+                (_core.Laid(one, cooldown["steps"], cooldown["begin"], times=times), indices)
+                for one, (_, indices) in zip(cooldown["schedules"][source], told, strict=True)
+            ]
+        factor, floor = self._factor(source) if layers else (1.0, 0.0)
+        return [
+            (_core.Laid(one, self.steps, 0, factor, floor, times), indices) for one, indices in told
+        ]
+
+    def _factor(self, name: str) -> tuple[float, float]:
+        """Return the plateau's factor of a hyper-parameter, and where its effect ends."""
+        if self._plateau is None or self._watched is None or name not in self._plateau.hypers:
+            return 1.0, 0.0
+        return self._watched.state[0], self._plateau.min_lr
+
+    @property
+    def _names(self) -> list[str]:
+        return [*self._parts, *self._ties]
+
+    def _lay(self) -> None:
+        """Plan what every step writes, for the groups the optimizer has now."""
+        groups = self.optimizer.param_groups
+        lines = []
+        for name in self._names:
+            if name in self._setters:
+                continue
+            for laid, indices in self._laid(name):
+                places = {index: hypers.locate(groups[index], name) for index in indices}
+                for index, place in places.items():
+                    hypers.check_number(groups[index], name, place)
+                if laid.groups is not None and len(set(places.values())) > 1:
+                    message = f"`{name}` must be at the same place in all groups, got {places}"
+                    raise ValueError(message)
+                for place in dict.fromkeys(places.values()):
+                    chosen = [index for index in indices if places[index] == place]
+                    lines.append((laid, *place, chosen))
+        self._setting = [
+            (set_value, laid)
+            for name, set_value in self._setters.items()
+            for laid, _ in self._laid(name)
+        ]
+        self._stepper.lay(len(groups), lines, bool(self._setting))
+
+    @property
+    def _total(self) -> int:
+        """Steps until the end: of the training, or of a cooldown."""
+        cooldown = self._cooldown
+        return self.steps if cooldown is None else cooldown["begin"] + cooldown["steps"]
+
+    def _check_values(self) -> None:
+        """Raise ValueError where a rate would be below 0."""
+        for name in {"lr"} & {*self._names}:
+            for laid, _ in self._laid(name):
+                every = max(self._total // _LOOKS, 1)
+                values = np.append(laid.values(0, self._total, every), laid.at(self._total))
+                if (values < 0).any():
+                    message = f"`lr` must be at least 0, got {values.min()} in its schedule"
+                    raise ValueError(message)
+
+    # Moving.
+
+    def _move(self, step: int) -> None:
+        """Go to a step and write its values, all or none."""
+        stepper, before = self._stepper, self._stepper.current
+        if len(self.optimizer.param_groups) != stepper.planned_groups:
+            self._lay()
+        done = []
+        try:
+            stepper.write(step)
+            for set_value, laid in self._setting:
+                done.append((set_value, laid))
+                set_value(_one_or_list(laid.at(max(step, 0))))
+        except BaseException:
+            stepper.write(before)
+            for set_value, laid in done[:-1]:
+                set_value(_one_or_list(laid.at(max(before, 0))))
+            raise
+        stepper.current = step
+
+    def apply(self) -> None:
+        """Write the values of the current step again: after groups were added or changed by hand.
+
+        Example:
+            >>> import torch
+            >>> from lehr import SchedLin
+            >>> a, b = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+            >>> optimizer = torch.optim.SGD(a.parameters(), lr=1.0)
+            >>> scheduler = Scheduler(optimizer, {"lr": SchedLin(0.5, 0)}, 10)
+            >>> optimizer.add_param_group({"params": list(b.parameters())})
+            >>> scheduler.apply()
+            >>> [group["lr"] for group in optimizer.param_groups]
+            [0.5, 0.5]
+        """
+        self._lay()
+        self._move(self._stepper.current)
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go to the next step and write its values; call it after the optimizer's step.
+
+        With `count="optimizer"` this does nothing: the optimizer's own steps are counted.
+
+        Args:
+            epoch: A step to go to instead of the next.
+
+        Raises:
+            KeyError: A group of the optimizer no longer has a hyper-parameter.
+            TypeError: `epoch` is no integer.
+            ValueError: The optimizer has another number of groups than values were given for.
+        """
+        self._stepper.step(epoch)
+
+    def observe(self, metric: Any) -> bool:
+        """Tell the plateau the metric of a validation; return whether its factor fell.
+
+        A factor that fell is in force from the next optimizer step on. A cooldown ends the
+        plateau's part: then nothing is changed, and `False` returned.
+
+        Args:
+            metric: A number, or a tensor of one. NaN is no improvement.
+
+        Raises:
+            ValueError: The scheduler has no `plateau`.
+        """
+        if self._watched is None:
+            message = "`observe` needs a scheduler made with `plateau=lehr.Plateau(...)`"
+            raise ValueError(message)
+        if self._cooldown is not None:
+            return False
+        fell = self._watched.observe(float(metric))
+        if fell:
+            self.apply()
+        return fell
+
+    def cooldown(
+        self,
+        steps: int | str,
+        end: float = 0.0,
+        shape: Callable[[Any, Any], Schedule] = SchedLin,
+        hypers: Sequence[str] = ("lr",),
+    ) -> None:
+        """Leave the schedule here, and go from the values in force to `end`.
+
+        The training then ends `steps` from here. What is tied follows; other hyper-parameters keep
+        their schedules. The state of a scheduler in its cooldown holds it.
+
+        Args:
+            steps: Length of the cooldown, in steps or as a length; a share is one of the run.
+            end: Value at its end.
+            shape: Makes the schedule from the values in force and the end: `SchedLin`, `SchedCos`,
+                `SchedExp`, or any function of the two.
+            hypers: The hyper-parameters that cool down.
+
+        Raises:
+            KeyError: One of them has no schedule of its own.
+            ValueError: `steps` is no length, or a cooldown has begun.
+
+        Example:
+            >>> import torch
+            >>> from lehr import SchedNo
+            >>> optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=1.0)
+            >>> scheduler = Scheduler(optimizer, {"lr": SchedNo(1.0, 1.0)}, 1000)
+            >>> scheduler.cooldown(4)
+            >>> scheduler.preview()["lr"][:6].tolist()
+            [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+        """
+        if self._cooldown is not None:
+            message = f"a cooldown has begun at step {self._cooldown['begin']}"
+            raise ValueError(message)
+        names = (hypers,) if isinstance(hypers, str) else tuple(hypers)
+        for name in names:
+            if name not in self._parts:
+                message = (
+                    f"`hypers` must hold hyper-parameters with a schedule of their own, got "
+                    f"{name!r}; there are {sorted(self._parts)}"
+                )
+                raise KeyError(message)
+        length = _core.run_length(steps, self.steps, *self._run)
+        begin = max(self._stepper.current, 0)
+        schedules = {
+            name: [shape(_one_or_list(laid.at(begin)), end) for laid, _ in self._laid(name)]
+            for name in names
+        }
+        for one in (one for each in schedules.values() for one in each):
+            if not isinstance(one, Schedule):
+                message = f"`shape` must return a lehr.Schedule, got {one!r}"
+                raise TypeError(message)
+            one.to_json()  # raises TypeError where a function in it could not be saved
+        self._cooldown = {"begin": begin, "steps": length, "schedules": schedules}
+        try:
+            self._check_values()
+            self.apply()
+        except BaseException:
+            self._cooldown = None
+            self._lay()
+            raise
+
+    # Looking.
+
+    def preview(self, steps: int | None = None, every: int = 1) -> dict[str, NDArray[np.float64]]:
+        """Return the values of every step, without touching the optimizer.
+
+        What is behind is as the schedules have it, what is to come with the plateau's factor and
+        the cooldown as they are now.
+
+        Args:
+            steps: Steps to look at, the whole training by default.
+            every: Look at every so manieth step.
+
+        Returns:
+            For each hyper-parameter `(steps,)` values where all groups have the same, else
+            `(steps, groups)`, NaN where a group has no schedule.
+        """
+        total = self._total if steps is None else _core.run_length(steps, None, *self._run)
+        every = integer(every, "every")
+        if every < 1:
+            message = f"`every` must be at least 1, got {every}"
+            raise ValueError(message)
+        return {name: self._curve(name, total, every) for name in self._names}
+
+    def _curve(self, name: str, total: int, every: int) -> NDArray[np.float64]:
+        now = max(self._stepper.current, 0)
+        if self._cooldown is not None:
+            now = self._cooldown["begin"]
+        # The first step looked at from now on.
+        split = min(-(-now // every) * every, total)
+        columns: dict[int, NDArray[np.float64]] = {}
+        for (bare, indices), (laid, _) in zip(
+            self._laid(name, layers=False), self._laid(name), strict=True
+        ):
+            values = np.concatenate(
+                [bare.values(0, split, every), laid.values(split, total, every)]
+            )
+            values = values.reshape(-1, bare.groups or 1)
+            if name in self._setters:
+                return values[:, 0] if bare.groups is None else values
+            for i, index in enumerate(indices):
+                columns[index] = values[:, i % values.shape[1]]
+        groups = range(len(self.optimizer.param_groups))
+        first = columns[min(columns)] if columns else np.full(-(-total // every), np.nan)
+        if all(g in columns and np.array_equal(columns[g], first) for g in groups):
+            return first.copy()
+        missing = np.full(len(first), np.nan)
+        return np.stack([columns.get(g, missing) for g in groups], axis=1)
+
+    def plot(self, figsize: tuple[float, float] | None = None) -> Figure:
+        """Draw `preview()`: one picture per hyper-parameter, one line per group.
+
+        Args:
+            figsize: Width and height of the figure in inches.
+
+        Returns:
+            The figure (needs matplotlib).
+        """
+        from lehr import plotting
+
+        every = max(self._total // _POINTS, 1)
+        label = "epoch" if self.interval == "epoch" else "optimizer step"
+        curves = {
+            name: curve.reshape(len(curve), -1) for name, curve in self.preview(every=every).items()
+        }
+        return plotting.plot_hypers(curves, figsize, every=every, xlabel=label)
+
+    def last_values(self) -> dict[str, list[float]]:
+        """Return the values in force, by hyper-parameter: one per group, for a log.
+
+        They are computed, not read from the groups, so tensors on a GPU are not waited for. A group
+        without a schedule has NaN.
+        """
+        step = max(self._stepper.current, 0)
+        found = {}
+        for name in self._names:
+            groups = len(self.optimizer.param_groups)
+            values = [float("nan")] * groups
+            for laid, indices in self._laid(name):
+                now = laid.at(step)
+                if name in self._setters:
+                    values = now
+                    break
+                for i, index in enumerate(indices):
+                    values[index] = now[i % len(now)]
+            found[name] = values
+        return found
+
+    # State.
+
+    def _prints(self) -> dict[str, Any]:
+        prints: dict[str, Any] = {
+            name: fingerprint(parts[0].schedule)
+            if parts[0].selector is None
+            else [[part.label, fingerprint(part.schedule)] for part in parts]
+            for name, parts in self._parts.items()
+        }
+        return prints | {name: {"tied": t.name, "times": t.times} for name, t in self._ties.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state: numbers, strings, lists and dictionaries, as `weights_only` loads.
+
+        `step` and `fingerprint` (which tells the schedules and the length); `plateau` and
+        `cooldown` where there is one; `active` in a container of schedulers.
+        """
+        state: dict[str, Any] = {
+            "step": self._stepper.current,
+            "fingerprint": {"steps": self.steps, "schedules": self._prints()},
+        }
+        if self._watched is not None:
+            state["plateau"] = list(self._watched.state)
+        if self._cooldown is not None:
+            state["cooldown"] = {
+                "begin": self._cooldown["begin"],
+                "steps": self._cooldown["steps"],
+                "schedules": {
+                    name: [one.to_json() for one in schedules]
+                    for name, schedules in self._cooldown["schedules"].items()
+                },
+            }
+        if self._contained:
+            state["active"] = self._in_force()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state, and write its values.
+
+        Args:
+            state_dict: What `state_dict` returned.
+
+        Raises:
+            ValueError: It is no such state; or its schedules or its length are others than here,
+                and the scheduler was not made with `keep`. The message shows the first step that
+                differs. Nothing is changed then.
+        """
+        step, fingerprint_then = _checked_state(state_dict)
+        then = fingerprint_then["steps"]
+        if "plateau" in state_dict and self._plateau is None:
+            message = "the state has a plateau, this scheduler none: make it with `plateau=`"
+            raise ValueError(message)
+        if self._keep is None:
+            self._check_same(fingerprint_then)
+        elif self._keep == "fraction" and step > 0 and "cooldown" not in state_dict:
+            step = _core.carried_step(step, then, self.steps)
+        cooldown = self._read_cooldown(state_dict.get("cooldown"))
+        watched = None if self._plateau is None else self._plateau.fresh()
+        if watched is not None and "plateau" in state_dict:
+            try:
+                watched.state = tuple(state_dict["plateau"])
+            except TypeError as error:
+                message = (
+                    "the `plateau` of the state must be what `state_dict` returned, got "
+                    f"{state_dict['plateau']!r}"
+                )
+                raise ValueError(message) from error
+        before = self._watched, self._cooldown, self._active
+        self._watched, self._cooldown = watched, cooldown
+        self._active = state_dict.get("active", True)
+        try:
+            self._lay()
+            if self._active:
+                self._move(step)
+            else:
+                self._stepper.current = step
+        except BaseException:
+            self._watched, self._cooldown, self._active = before
+            self._lay()
+            raise
+        self._contained = self._contained or "active" in state_dict
+        self._loaded = True
+
+    def _check_same(self, then: dict[str, Any]) -> None:
+        """Raise ValueError where the schedules of a state are others than here."""
+        now = self._prints()
+        before = then["schedules"]
+        hint = 'give the schedules and `steps` as before, or say `keep="step"` or "fraction"'
+        if now.keys() != before.keys():
+            message = (
+                f"`schedules` must schedule {sorted(before)} as in the state, got {sorted(now)}: "
+                + hint
+            )
+            raise ValueError(message)
+        try:
+            for name in now:
+                _check_parts(name, before[name], now[name], self.steps, then["steps"])
+        except ValueError as error:
+            message = f"{error}: {hint}"
+            raise ValueError(message) from None
+        except (KeyError, IndexError, TypeError) as error:
+            message = f"the `fingerprint` of the state is damaged, got {then!r:.200}"
+            raise ValueError(message) from error
+
+    def _read_cooldown(self, state: Any) -> dict[str, Any] | None:
+        if state is None:
+            return None
+        try:
+            schedules = {
+                name: [Schedule.from_json(text) for text in texts]
+                for name, texts in state["schedules"].items()
+            }
+            fits = all(
+                name in self._parts and len(self._parts[name]) == len(each)
+                for name, each in schedules.items()
+            )
+            begin, steps = integer(state["begin"], "begin"), integer(state["steps"], "steps")
+        except (KeyError, TypeError, AttributeError) as error:
+            message = f"the `cooldown` of the state must be what `state_dict` returned, got {state}"
+            raise ValueError(message) from error
+        if not fits or begin < 0 or steps < 1:
+            message = f"the `cooldown` of the state does not fit the schedules here, got {state}"
+            raise ValueError(message)
+        return {"begin": begin, "steps": steps, "schedules": schedules}
+
+    def _in_force(self) -> bool:
+        """Whether the groups hold this scheduler's values: in a container another may be at work."""
+        groups = self.optimizer.param_groups
+        return self._stepper.current >= 0 and all(
+            np.isnan(value) or hypers.holds(group, name, value)
+            for name, values in self.last_values().items()
+            if name not in self._setters
+            for group, value in zip(groups, values, strict=True)
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, (type(self), self.optimizer, self._arguments), self.state_dict()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.load_state_dict(state)
+
+    # Hooks.
+
+    def _hook(self) -> None:
+        """Hear of the optimizer's steps, and of states that it loads."""
+        ref = weakref.ref(self)
+
+        def before_load(_optimizer: Any, _state: Any) -> None:
+            me = ref()
+            if me is not None and me._contained:
+                me._active = me._in_force()
+
+        def after_load(_optimizer: Any) -> None:
+            me = ref()
+            if me is not None:
+                me._after_optimizer_load()
+
+        self._handles = [
+            self.optimizer.register_step_post_hook(self._stepper.took),
+            self.optimizer.register_load_state_dict_pre_hook(before_load),
+            self.optimizer.register_load_state_dict_post_hook(after_load),
+        ]
+        if self.count == "calls":
+            # The optimizer outlives its schedulers.
+            weakref.finalize(self, _remove, self._handles).atexit = False
+
+    def _after_optimizer_load(self) -> None:
+        """Write the values again: the optimizer has those it was saved with (rule 21)."""
+        self._trained = self._trained or _has_state(self.optimizer)
+        hypers.remember_initial(self.optimizer)
+        if self._active:
+            self.apply()
+
+    def detach(self) -> None:
+        """Let go of the optimizer: its steps are no longer counted, nor its loading seen."""
+        _remove(self._handles)
+        _SCHEDULERS.get(self.optimizer, weakref.WeakSet()).discard(self)
+
+    def _check_alone(self) -> None:
+        """Refuse two schedulers of one hyper-parameter of which one moves by itself (rule 22)."""
+        for other in list(_SCHEDULERS.get(self.optimizer, ())):
+            shared = {*self._names} & {*other._names} - {*self._setters}
+            if shared and "optimizer" in (self.count, other.count):
+                message = (
+                    f"{sorted(shared)} of this optimizer have another Scheduler, and "
+                    '`count="optimizer"` would have both write at every step: call its `detach()`'
+                )
+                raise ValueError(message)
+
+    def _attend(self, what: str, value: Any) -> None:
+        """Do what a step needs beyond writing."""
+        if what == "move":
+            self._move(value)
+        elif what == "epoch":
+            self._move(integer(value, "epoch"))
+        else:
+            self._watch(value)
+
+    def _watch(self, fresh: int) -> None:
+        """Warn of what would train at the wrong values (rule 23)."""
+        if self._stepper.current == 0 and self._trained and not self._loaded:
+            self._warn(
+                "trained",
+                "the optimizer has been trained, and its Scheduler begins at step 0: load the "
+                "scheduler's state, or give `start_step`",
+            )
+        if fresh > 1 and self.interval == "step":
+            self._warn(
+                "many",
+                f"the optimizer took {fresh} steps and `step()` was called once: call it after "
+                'every step, or say `interval="epoch"` where it is called once an epoch',
+            )
+        if fresh == 0:
+            self._warn(
+                "none",
+                "`step()` was called and the optimizer had taken no step since: call it after "
+                "`optimizer.step()`. Where a scaler skips steps, or a wrapper calls `step()` for "
+                'every process, `count="optimizer"` counts the steps that were taken',
+            )
+        self._stepper.watch(len(self._warned & {"many", "none"}) < 2)  # noqa: PLR2004
+
+    def _warn(self, kind: str, message: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            # The caller of `step`, which is compiled.
+            warnings.warn(message, stacklevel=5)
+
+    # What hosts and containers of torch touch (rule 21).
+
+    @property
+    def last_epoch(self) -> int:
+        """The step whose values are in force; setting it goes there."""
+        return self._stepper.current
+
+    @last_epoch.setter
+    def last_epoch(self, step: int) -> None:
+        self._driven()
+        self._move(integer(step, "last_epoch"))
+
+    def _driven(self) -> None:
+        if self.count == "optimizer":
+            message = (
+                'a Scheduler with `count="optimizer"` moves by itself: what calls its steps, such '
+                'as SequentialLR or ignite, needs `count="calls"`'
+            )
+            raise ValueError(message)
+        self._contained = True
+
+    def _initial_step(self) -> None:
+        self._driven()
+        self._move(0)
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        self._driven()
+        self._move(self._stepper.current + 1 if epoch is None else integer(epoch, "epoch"))
+
+    @property
+    def _step_count(self) -> int:
+        return self._stepper.current + 1
+
+    @_step_count.setter
+    def _step_count(self, count: int) -> None:
+        """Accept what hosts count for torch's schedulers: here the step says it."""
+
+    @property
+    def _last_lr(self) -> list[float | torch.Tensor]:
+        return self.get_lr()
+
+    @_last_lr.setter
+    def _last_lr(self, rates: Any) -> None:
+        """Accept what containers keep of torch's schedulers: here the step says it."""
+
+    @property
+    def base_lrs(self) -> list[float | torch.Tensor]:
+        """The rates the optimizer was made with, one per group, as torch has them."""
+        groups = self.optimizer.param_groups
+        return [group.get("initial_lr", group["lr"]) for group in groups]
+
+    def get_lr(self) -> list[float | torch.Tensor]:
+        """Return the learning rates of the current step, one per group."""
+        groups = self.optimizer.param_groups
+        if "lr" not in self._names:
+            return [hypers.read(group, "lr") for group in groups]
+        rates = self.last_values()["lr"]
+        return [
+            hypers.read(group, "lr") if np.isnan(rate) else rate
+            for group, rate in zip(groups, rates, strict=True)
+        ]
+
+    def get_last_lr(self) -> list[float | torch.Tensor]:
+        """Return the learning rates in force, one per group."""
+        return self.get_lr()
+
+    def __repr__(self) -> str:
+        return (
+            f"Scheduler({type(self.optimizer).__name__}, {self._names}, "
+            f"step {self._stepper.current} of {self.steps})"
+        )
+
+
+def _torch_optimizer(optimizer: Any) -> torch.optim.Optimizer:
+    """Return the optimizer itself where a host has wrapped it."""
+    inner = optimizer
+    while isinstance(getattr(inner, "optimizer", None), torch.optim.Optimizer):
+        inner = inner.optimizer
+    if not isinstance(inner, torch.optim.Optimizer):
+        message = f"`optimizer` must be a torch optimizer, got {optimizer!r}"
+        raise TypeError(message)
+    return inner
+
+
+def _checked_setters(
+    setters: Mapping[str, Callable[[Any], Any]] | None, schedules: Any
+) -> dict[str, Callable[[Any], Any]]:
+    setters = dict(setters or {})
+    for name, setter in setters.items():
+        if not callable(setter):
+            message = f"`setters[{name!r}]` must be a function of the value, got {setter!r}"
+            raise TypeError(message)
+        given = schedules.get(name)
+        if given is None or isinstance(given, (Mapping, list, tuple, Tied)):
+            message = f"`setters[{name!r}]` needs one schedule in `schedules`, got {given!r}"
+            raise ValueError(message)
+    return setters
+
+
+def _checked_state(state: Any) -> tuple[int, dict[str, Any]]:
+    """Return the step and the fingerprint of a state, or raise ValueError."""
+    wanted = "`state_dict` must be what the `state_dict()` of a lehr.Scheduler returned"
+    if not isinstance(state, Mapping) or not {"step", "fingerprint"} <= state.keys():
+        message = f"{wanted}, got {state!r:.200}"
+        if isinstance(state, Mapping) and "last_epoch" in state:
+            message += ": a torch scheduler's step is its `last_epoch`, give it as `start_step`"
+        raise ValueError(message)
+    step, then = state["step"], state["fingerprint"]
+    fits = (
+        isinstance(step, int)
+        and step >= -1
+        and isinstance(then, Mapping)
+        and isinstance(then.get("steps"), int)
+        and isinstance(then.get("schedules"), Mapping)
+    )
+    if not fits:
+        message = f"{wanted}, got step {step!r} and fingerprint {then!r:.200}"
+        raise ValueError(message)
+    return step, dict(then)
+
+
+def _check_parts(name: str, before: Any, now: Any, steps: int, steps_before: int) -> None:
+    """Compare the fingerprints of one hyper-parameter: of one schedule, of parts, or of a tie."""
+    labels = [[part[0] for part in one] if isinstance(one, list) else None for one in (before, now)]
+    if labels[0] != labels[1]:
+        told = ["all groups" if one is None else ", ".join(one) for one in labels]
+        message = (
+            f"the schedule of `{name}` is not the one the training began with: it was for "
+            f"{told[0]}, and is for {told[1]}"
+        )
+        raise ValueError(message)
+    if labels[0] is not None:
+        for (label, then), (_, here) in zip(before, now, strict=True):
+            check_same(f"{name}[{label}]", then, here, steps, steps_before)
+    elif any(isinstance(one, dict) and "tied" in one for one in (before, now)):
+        if before != now:
+            message = (
+                f"`{name}` is not what it was when the training began: {before} then, {now} now"
+            )
+            raise ValueError(message)
+    else:
+        check_same(name, before, now, steps, steps_before)
+
+
+def _has_state(optimizer: torch.optim.Optimizer) -> bool:
+    return any(len(state) > 0 for state in optimizer.state.values())
+
+
+def _one_or_list(values: list[float]) -> Any:
+    return values[0] if len(values) == 1 else values
+
+
+def _attendant(scheduler: Scheduler, *, strong: bool) -> Callable[[str, Any], None]:
+    """Return what the stepper calls; it keeps the scheduler alive where nobody else need."""
+    if strong:
+        return scheduler._attend
+    method = weakref.WeakMethod(scheduler._attend)
+
+    def attend(what: str, value: Any) -> None:
+        bound = method()
+        if bound is not None:
+            bound(what, value)
+
+    return attend
+
+
+def _remove(handles: list[Any]) -> None:
+    for handle in handles:
+        handle.remove()
+
+
+def _remake(
+    kind: type[Scheduler], optimizer: torch.optim.Optimizer, arguments: dict[str, Any]
+) -> Scheduler:
+    """Make a scheduler anew, from a pickle."""
+    return kind(optimizer, **arguments)
