@@ -56,7 +56,8 @@ if TYPE_CHECKING:
         TrainEvalCallback,
         accuracy,
     )
-    from lehr.scheduler import Plateau, Scheduler
+    from lehr.plateau import Plateau
+    from lehr.scheduler import Scheduler
     from lehr.sweep import Suggestion, SuggestionMethod, Sweep
 
 __version__ = _core.VERSION
@@ -118,7 +119,7 @@ __all__ = [
 
 # Where the names live that are loaded on first use: all that are not here yet.
 _LAZY = {name: "lehr.learner" for name in __all__ if name not in globals()}
-_LAZY |= dict.fromkeys(("Plateau", "Scheduler"), "lehr.scheduler")
+_LAZY |= {"Plateau": "lehr.plateau", "Scheduler": "lehr.scheduler"}
 _LAZY |= dict.fromkeys(("Suggestion", "SuggestionMethod", "Sweep"), "lehr.sweep")
 
 if _core.DEBUG:

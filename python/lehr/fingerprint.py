@@ -69,13 +69,13 @@ def check_same(
         message = f"the training has {steps} steps, and had {steps_before} when it began"
         raise ValueError(message)
     k = int(places[0])
-    place = f"step {k}" if what == "step" else f"position {k / (_PROBES - 1):g}"
+    place = f"step {k} of {steps or count}" if what == "step" else f"position {k / (_PROBES - 1):g}"
     message = (
         f"the schedule of `{name}` is not the one the training began with: first at {place}, "
         f"{then[k].tolist()} then and {here[k].tolist()} now"
     )
     if steps != steps_before:
-        message += f" (of {steps} steps, {steps_before} then)"
+        message += f" ({steps_before} steps then)"
     raise ValueError(message)
 
 

@@ -97,7 +97,7 @@ def plot_schedule(schedule: Schedule, ax: Axes | None = None) -> Axes:
 
 
 def plot_hypers(
-    values: Mapping[str, Sequence[Sequence[float]]],
+    values: Mapping[str, Any],
     figsize: tuple[float, float] | None = None,
     *,
     every: int = 1,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lehr import PhaseSpec, SchedLin, Schedule, Tied, _core, combine_scheds, hypers
+from lehr import SchedLin, Schedule, _core, hypers
 from lehr._extras import need
 from lehr.finder import integer
-from lehr.fingerprint import check_same, fingerprint
+from lehr.plateau import Plateau
+from lehr.targets import Targets
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +23,7 @@ else:
     LRScheduler = need("torch.optim.lr_scheduler", "a Scheduler").LRScheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,80 +37,6 @@ _LOOKS = 1001
 _SCHEDULERS: weakref.WeakKeyDictionary[torch.optim.Optimizer, weakref.WeakSet[Scheduler]] = (
     weakref.WeakKeyDictionary()
 )
-
-
-class Plateau:
-    """A factor over schedules that falls when a metric no longer improves: a layer of a Scheduler.
-
-    The factor is 1 at first and multiplied by `factor` when more than `patience` calls of
-    `Scheduler.observe` in a row brought no improvement. The value written is `max(value * factor,
-    min(value, min_lr))`: a factor over the schedule, which goes on (row F19).
-
-    Args:
-        factor: What the rate is multiplied by, between 0 and 1.
-        patience: Observations without improvement that are let pass.
-        mode: "min" where the metric is to fall, "max" where it is to rise.
-        threshold: Least improvement that counts, at least 0.
-        threshold_mode: "rel" for a share of the best value, "abs" for the metric's own unit.
-        cooldown: Observations after a fall that do not count.
-        min_lr: Where the factor's effect ends.
-        hypers: The hyper-parameters it is a factor of.
-
-    Raises:
-        ValueError: A number is outside its range, or a mode is none of these.
-
-    Example:
-        >>> Plateau(factor=0.5, patience=3)
-        Plateau(factor=0.5, patience=3, mode='min', threshold=0.0001, threshold_mode='rel', \
-cooldown=0, min_lr=0.0, hypers=('lr',))
-
-    Reference:
-        The rule of torch's `ReduceLROnPlateau`.
-    """
-
-    def __init__(
-        self,
-        factor: float = 0.1,
-        patience: int = 10,
-        mode: str = "min",
-        threshold: float = 1e-4,
-        threshold_mode: str = "rel",
-        cooldown: int = 0,
-        min_lr: float = 0.0,
-        hypers: Sequence[str] = ("lr",),
-    ) -> None:
-        for name, value in (("patience", patience), ("cooldown", cooldown)):
-            if integer(value, name) < 0:
-                message = f"`{name}` must be at least 0, got {value}"
-                raise ValueError(message)
-        _core.reduced_lr([0.0], 1.0, min_lr)  # raises where it is out of range
-        self.min_lr = float(min_lr)
-        self.hypers = (hypers,) if isinstance(hypers, str) else tuple(hypers)
-        self._settings = (factor, patience, mode, threshold, threshold_mode, cooldown)
-        self.fresh()
-
-    def fresh(self) -> _core.Plateau:
-        """Return the rule's state before any observation."""
-        return _core.Plateau(*self._settings)
-
-    def __repr__(self) -> str:
-        names = ("factor", "patience", "mode", "threshold", "threshold_mode", "cooldown")
-        shown = [f"{n}={v!r}" for n, v in zip(names, self._settings, strict=True)]
-        return f"Plateau({', '.join(shown)}, min_lr={self.min_lr!r}, hypers={self.hypers!r})"
-
-
-class _Part(NamedTuple):
-    """A schedule, and what tells the groups it is for."""
-
-    selector: Any
-    schedule: Schedule
-
-    @property
-    def label(self) -> str:
-        """What stands for the selector in messages and fingerprints."""
-        if self.selector is ...:
-            return "..."
-        return "a predicate" if callable(self.selector) else repr(self.selector)
 
 
 class Scheduler(LRScheduler):
@@ -219,8 +146,7 @@ class Scheduler(LRScheduler):
         self.interval, self.count, self._keep = interval, count, keep
         self._run = (interval == "epoch", steps_per_epoch, tokens_per_step)
         self.steps: int = _core.run_length(steps, None, *self._run)
-        self._setters = _checked_setters(setters, schedules)
-        self._resolve(schedules)
+        self._targets = Targets(self.optimizer, schedules, setters, self.steps, self._run)
         self._plateau = plateau
         self._watched = None if plateau is None else plateau.fresh()
         self._cooldown: dict[str, Any] | None = None
@@ -230,9 +156,10 @@ class Scheduler(LRScheduler):
         self._trained = _has_state(self.optimizer)
         self._warned: set[str] = set()
         self._check_alone()
-        self._stepper = _core.Stepper(
-            self.optimizer, _attendant(self, strong=count == "optimizer"), count == "optimizer"
-        )
+        # An optimizer that moves its scheduler keeps it alive.
+        by_optimizer = count == "optimizer"
+        attend = self._attend if by_optimizer else _weak(self._attend)
+        self._stepper = _core.Stepper(self.optimizer, attend, by_optimizer)
         self._lay()
         self._check_values()
         hypers.remember_initial(self.optimizer)
@@ -243,144 +170,17 @@ class Scheduler(LRScheduler):
         self._hook()
         _SCHEDULERS.setdefault(self.optimizer, weakref.WeakSet()).add(self)
 
-    # What is scheduled.
-
-    def _resolve(self, schedules: Mapping[str, Any]) -> None:
-        """Read `schedules` into parts: a schedule and what tells its groups."""
-        if not isinstance(schedules, Mapping) or not schedules:
-            message = f"`schedules` must map hyper-parameters to schedules, got {schedules!r}"
-            raise TypeError(message)
-        self._parts: dict[str, list[_Part]] = {}
-        self._ties: dict[str, Tied] = {}
-        # Hyper-parameters that have one value per group, and how many.
-        self._counts: dict[str, int] = {}
-        for name, given in schedules.items():
-            if not isinstance(name, str):
-                message = f"`schedules` must have names of hyper-parameters as keys, got {name!r}"
-                raise TypeError(message)
-            if isinstance(given, Tied):
-                self._ties[name] = given
-            else:
-                self._parts[name] = self._read(name, given)
-        for name, tie in self._ties.items():
-            if tie.name not in self._parts:
-                message = (
-                    f"`schedules[{name!r}]` is tied to {tie.name!r}, which must have a schedule of "
-                    f"its own; there are {sorted(self._parts)}"
-                )
-                raise KeyError(message)
-            if tie.name in self._setters:
-                message = (
-                    f"`schedules[{name!r}]` cannot be tied to {tie.name!r}, which has a setter"
-                )
-                raise ValueError(message)
-
-    def _read(self, name: str, given: Any) -> list[_Part]:
-        shown = f"schedules[{name!r}]"
-        if isinstance(given, Mapping):
-            if not given:
-                message = f"`{shown}` must map at least one group to a schedule, got none"
-                raise ValueError(message)
-            parts = []
-            for selector, one in given.items():
-                known = isinstance(selector, (int, str)) or selector is ... or callable(selector)
-                if not known or isinstance(selector, bool):
-                    message = (
-                        f"`{shown}` must tell groups by index, name, predicate or `...`, "
-                        f"got {selector!r}"
-                    )
-                    raise TypeError(message)
-                parts.append(_Part(selector, self._schedule(f"{shown}[{selector!r}]", one)))
-        elif isinstance(given, (list, tuple)):
-            self._counts[name] = len(given)
-            parts = [_Part(i, self._schedule(f"{shown}[{i}]", one)) for i, one in enumerate(given)]
-        else:
-            schedule = self._schedule(shown, given)
-            if schedule.groups is not None:
-                self._counts[name] = schedule.groups
-            return [_Part(None, schedule)]
-        for part in parts:
-            if part.schedule.groups not in (None, 1):
-                message = (
-                    f"`{shown}` must give one value to each group, got a schedule of "
-                    f"{part.schedule.groups} for {part.label}"
-                )
-                raise ValueError(message)
-        return parts
-
-    def _schedule(self, shown: str, given: Any) -> Schedule:
-        if isinstance(given, Schedule):
-            return given
-        if isinstance(given, PhaseSpec):
-            try:
-                return _core.combine_lengths(given.lengths, given.scheds, self.steps, *self._run)
-            except ValueError as error:
-                error.add_note(f"in `{shown}`")
-                raise
-        if callable(given):
-            return combine_scheds([1], [given])
-        message = (
-            f"`{shown}` must be a schedule, a PhaseSpec, a function of the position, a list or a "
-            f"mapping of those, or Tied, got {given!r}"
-        )
-        raise TypeError(message)
-
-    def _groups(self, name: str, selector: Any) -> list[int]:
-        """Return the indices of the groups that a selector of `name` tells."""
-        groups = self.optimizer.param_groups
-        if selector is None:
-            return list(range(len(groups)))
-        if selector is ...:
-            others = [p.selector for p in self._parts[name] if p.selector is not ...]
-            taken = {index for other in others for index in self._groups(name, other)}
-            return [index for index in range(len(groups)) if index not in taken]
-        if isinstance(selector, int):
-            found = [selector] if 0 <= selector < len(groups) else []
-        elif isinstance(selector, str):
-            found = [i for i, group in enumerate(groups) if group.get("name") == selector]
-        else:
-            return [i for i, group in enumerate(groups) if selector(group)]
-        if not found:
-            names = [group["name"] for group in groups if "name" in group]
-            message = (
-                f"`schedules[{name!r}]` has a schedule for group {selector!r}, which the optimizer "
-                f"has not: it has {len(groups)} groups, named {names}"
-            )
-            raise KeyError(message)
-        return found
-
-    def _told(self, name: str) -> list[tuple[Schedule, list[int]]]:
-        """Return the schedules of a hyper-parameter, each with the indices of its groups."""
-        groups = len(self.optimizer.param_groups)
-        if self._counts.get(name, groups) != groups:
-            message = (
-                f"`schedules[{name!r}]` gives {self._counts[name]} groups a value each, the "
-                f"optimizer has {groups}"
-            )
-            raise ValueError(message)
-        told = [(part.schedule, self._groups(name, part.selector)) for part in self._parts[name]]
-        seen: set[int] = set()
-        for (_, indices), part in zip(told, self._parts[name], strict=True):
-            if seen & set(indices):
-                message = (
-                    f"`schedules[{name!r}]` gives group {min(seen & set(indices))} more than one "
-                    f"schedule, the last by {part.label}"
-                )
-                raise ValueError(message)
-            seen |= set(indices)
-        return told
-
     # Laying the schedules on the steps.
 
     def _laid(self, name: str, *, layers: bool = True) -> list[tuple[_core.Laid, list[int]]]:
         """Return what gives the values of a hyper-parameter, with the indices of its groups."""
-        tie = self._ties.get(name)
+        tie = self._targets.ties.get(name)
         source = name if tie is None else tie.name
         times = 1.0 if tie is None else tie.times
-        if name in self._setters:
-            told = [(self._parts[name][0].schedule, [0])]
+        if name in self._targets.setters:
+            told = [(self._targets.parts[name][0].schedule, [0])]
         else:
-            told = self._told(source)
+            told = self._targets.told(source)
         cooldown = self._cooldown
         if layers and cooldown is not None and source in cooldown["schedules"]:
             return [
@@ -398,16 +198,12 @@ class Scheduler(LRScheduler):
             return 1.0, 0.0
         return self._watched.state[0], self._plateau.min_lr
 
-    @property
-    def _names(self) -> list[str]:
-        return [*self._parts, *self._ties]
-
     def _lay(self) -> None:
         """Plan what every step writes, for the groups the optimizer has now."""
         groups = self.optimizer.param_groups
         lines = []
-        for name in self._names:
-            if name in self._setters:
+        for name in self.names:
+            if name in self._targets.setters:
                 continue
             for laid, indices in self._laid(name):
                 places = {index: hypers.locate(groups[index], name) for index in indices}
@@ -421,7 +217,7 @@ class Scheduler(LRScheduler):
                     lines.append((laid, *place, chosen))
         self._setting = [
             (set_value, laid)
-            for name, set_value in self._setters.items()
+            for name, set_value in self._targets.setters.items()
             for laid, _ in self._laid(name)
         ]
         self._stepper.lay(len(groups), lines, bool(self._setting))
@@ -434,13 +230,18 @@ class Scheduler(LRScheduler):
 
     def _check_values(self) -> None:
         """Raise ValueError where a rate would be below 0."""
-        for name in {"lr"} & {*self._names}:
+        for name in {"lr"} & {*self.names}:
             for laid, _ in self._laid(name):
                 every = max(self._total // _LOOKS, 1)
                 values = np.append(laid.values(0, self._total, every), laid.at(self._total))
                 if (values < 0).any():
                     message = f"`lr` must be at least 0, got {values.min()} in its schedule"
                     raise ValueError(message)
+
+    @property
+    def names(self) -> list[str]:
+        """The hyper-parameters that are scheduled."""
+        return self._targets.names
 
     # Moving.
 
@@ -553,10 +354,10 @@ class Scheduler(LRScheduler):
             raise ValueError(message)
         names = (hypers,) if isinstance(hypers, str) else tuple(hypers)
         for name in names:
-            if name not in self._parts:
+            if name not in self._targets.parts:
                 message = (
                     f"`hypers` must hold hyper-parameters with a schedule of their own, got "
-                    f"{name!r}; there are {sorted(self._parts)}"
+                    f"{name!r}; there are {sorted(self._targets.parts)}"
                 )
                 raise KeyError(message)
         length = _core.run_length(steps, self.steps, *self._run)
@@ -600,7 +401,7 @@ class Scheduler(LRScheduler):
         if every < 1:
             message = f"`every` must be at least 1, got {every}"
             raise ValueError(message)
-        return {name: self._curve(name, total, every) for name in self._names}
+        return {name: self._curve(name, total, every) for name in self.names}
 
     def _curve(self, name: str, total: int, every: int) -> NDArray[np.float64]:
         now = max(self._stepper.current, 0)
@@ -616,7 +417,7 @@ class Scheduler(LRScheduler):
                 [bare.values(0, split, every), laid.values(split, total, every)]
             )
             values = values.reshape(-1, bare.groups or 1)
-            if name in self._setters:
+            if name in self._targets.setters:
                 return values[:, 0] if bare.groups is None else values
             for i, index in enumerate(indices):
                 columns[index] = values[:, i % values.shape[1]]
@@ -653,12 +454,12 @@ class Scheduler(LRScheduler):
         """
         step = max(self._stepper.current, 0)
         found = {}
-        for name in self._names:
+        for name in self.names:
             groups = len(self.optimizer.param_groups)
             values = [float("nan")] * groups
             for laid, indices in self._laid(name):
                 now = laid.at(step)
-                if name in self._setters:
+                if name in self._targets.setters:
                     values = now
                     break
                 for i, index in enumerate(indices):
@@ -668,15 +469,6 @@ class Scheduler(LRScheduler):
 
     # State.
 
-    def _prints(self) -> dict[str, Any]:
-        prints: dict[str, Any] = {
-            name: fingerprint(parts[0].schedule)
-            if parts[0].selector is None
-            else [[part.label, fingerprint(part.schedule)] for part in parts]
-            for name, parts in self._parts.items()
-        }
-        return prints | {name: {"tied": t.name, "times": t.times} for name, t in self._ties.items()}
-
     def state_dict(self) -> dict[str, Any]:
         """Return the state: numbers, strings, lists and dictionaries, as `weights_only` loads.
 
@@ -685,7 +477,7 @@ class Scheduler(LRScheduler):
         """
         state: dict[str, Any] = {
             "step": self._stepper.current,
-            "fingerprint": {"steps": self.steps, "schedules": self._prints()},
+            "fingerprint": {"steps": self.steps, "schedules": self._targets.prints()},
         }
         if self._watched is not None:
             state["plateau"] = list(self._watched.state)
@@ -719,7 +511,7 @@ class Scheduler(LRScheduler):
             message = "the state has a plateau, this scheduler none: make it with `plateau=`"
             raise ValueError(message)
         if self._keep is None:
-            self._check_same(fingerprint_then)
+            self._targets.check_same(fingerprint_then)
         elif self._keep == "fraction" and step > 0 and "cooldown" not in state_dict:
             step = _core.carried_step(step, then, self.steps)
         cooldown = self._read_cooldown(state_dict.get("cooldown"))
@@ -749,27 +541,6 @@ class Scheduler(LRScheduler):
         self._contained = self._contained or "active" in state_dict
         self._loaded = True
 
-    def _check_same(self, then: dict[str, Any]) -> None:
-        """Raise ValueError where the schedules of a state are others than here."""
-        now = self._prints()
-        before = then["schedules"]
-        hint = 'give the schedules and `steps` as before, or say `keep="step"` or "fraction"'
-        if now.keys() != before.keys():
-            message = (
-                f"`schedules` must schedule {sorted(before)} as in the state, got {sorted(now)}: "
-                + hint
-            )
-            raise ValueError(message)
-        try:
-            for name in now:
-                _check_parts(name, before[name], now[name], self.steps, then["steps"])
-        except ValueError as error:
-            message = f"{error}: {hint}"
-            raise ValueError(message) from None
-        except (KeyError, IndexError, TypeError) as error:
-            message = f"the `fingerprint` of the state is damaged, got {then!r:.200}"
-            raise ValueError(message) from error
-
     def _read_cooldown(self, state: Any) -> dict[str, Any] | None:
         if state is None:
             return None
@@ -779,7 +550,7 @@ class Scheduler(LRScheduler):
                 for name, texts in state["schedules"].items()
             }
             fits = all(
-                name in self._parts and len(self._parts[name]) == len(each)
+                name in self._targets.parts and len(self._targets.parts[name]) == len(each)
                 for name, each in schedules.items()
             )
             begin, steps = integer(state["begin"], "begin"), integer(state["steps"], "steps")
@@ -792,12 +563,12 @@ class Scheduler(LRScheduler):
         return {"begin": begin, "steps": steps, "schedules": schedules}
 
     def _in_force(self) -> bool:
-        """Whether the groups hold this scheduler's values: in a container another may be at work."""
+        """Whether the groups hold these values: in a container another may be at work."""
         groups = self.optimizer.param_groups
         return self._stepper.current >= 0 and all(
             np.isnan(value) or hypers.holds(group, name, value)
             for name, values in self.last_values().items()
-            if name not in self._setters
+            if name not in self._targets.setters
             for group, value in zip(groups, values, strict=True)
         )
 
@@ -811,28 +582,21 @@ class Scheduler(LRScheduler):
 
     def _hook(self) -> None:
         """Hear of the optimizer's steps, and of states that it loads."""
-        ref = weakref.ref(self)
-
-        def before_load(_optimizer: Any, _state: Any) -> None:
-            me = ref()
-            if me is not None and me._contained:
-                me._active = me._in_force()
-
-        def after_load(_optimizer: Any) -> None:
-            me = ref()
-            if me is not None:
-                me._after_optimizer_load()
-
+        optimizer = self.optimizer
         self._handles = [
-            self.optimizer.register_step_post_hook(self._stepper.took),
-            self.optimizer.register_load_state_dict_pre_hook(before_load),
-            self.optimizer.register_load_state_dict_post_hook(after_load),
+            optimizer.register_step_post_hook(self._stepper.took),
+            optimizer.register_load_state_dict_pre_hook(_weak(self._before_optimizer_load)),
+            optimizer.register_load_state_dict_post_hook(_weak(self._after_optimizer_load)),
         ]
         if self.count == "calls":
             # The optimizer outlives its schedulers.
             weakref.finalize(self, _remove, self._handles).atexit = False
 
-    def _after_optimizer_load(self) -> None:
+    def _before_optimizer_load(self, _optimizer: Any, _state: Any) -> None:
+        if self._contained:
+            self._active = self._in_force()
+
+    def _after_optimizer_load(self, _optimizer: Any) -> None:
         """Write the values again: the optimizer has those it was saved with (rule 21)."""
         self._trained = self._trained or _has_state(self.optimizer)
         hypers.remember_initial(self.optimizer)
@@ -847,7 +611,7 @@ class Scheduler(LRScheduler):
     def _check_alone(self) -> None:
         """Refuse two schedulers of one hyper-parameter of which one moves by itself (rule 22)."""
         for other in list(_SCHEDULERS.get(self.optimizer, ())):
-            shared = {*self._names} & {*other._names} - {*self._setters}
+            shared = {*self.names} & {*other.names} - {*self._targets.setters}
             if shared and "optimizer" in (self.count, other.count):
                 message = (
                     f"{sorted(shared)} of this optimizer have another Scheduler, and "
@@ -944,10 +708,14 @@ class Scheduler(LRScheduler):
         groups = self.optimizer.param_groups
         return [group.get("initial_lr", group["lr"]) for group in groups]
 
+    @base_lrs.setter
+    def base_lrs(self, rates: Any) -> None:
+        """Accept what hosts set for torch's schedulers: here the schedules say it."""
+
     def get_lr(self) -> list[float | torch.Tensor]:
         """Return the learning rates of the current step, one per group."""
         groups = self.optimizer.param_groups
-        if "lr" not in self._names:
+        if "lr" not in self.names:
             return [hypers.read(group, "lr") for group in groups]
         rates = self.last_values()["lr"]
         return [
@@ -961,7 +729,7 @@ class Scheduler(LRScheduler):
 
     def __repr__(self) -> str:
         return (
-            f"Scheduler({type(self.optimizer).__name__}, {self._names}, "
+            f"Scheduler({type(self.optimizer).__name__}, {self.names}, "
             f"step {self._stepper.current} of {self.steps})"
         )
 
@@ -975,21 +743,6 @@ def _torch_optimizer(optimizer: Any) -> torch.optim.Optimizer:
         message = f"`optimizer` must be a torch optimizer, got {optimizer!r}"
         raise TypeError(message)
     return inner
-
-
-def _checked_setters(
-    setters: Mapping[str, Callable[[Any], Any]] | None, schedules: Any
-) -> dict[str, Callable[[Any], Any]]:
-    setters = dict(setters or {})
-    for name, setter in setters.items():
-        if not callable(setter):
-            message = f"`setters[{name!r}]` must be a function of the value, got {setter!r}"
-            raise TypeError(message)
-        given = schedules.get(name)
-        if given is None or isinstance(given, (Mapping, list, tuple, Tied)):
-            message = f"`setters[{name!r}]` needs one schedule in `schedules`, got {given!r}"
-            raise ValueError(message)
-    return setters
 
 
 def _checked_state(state: Any) -> tuple[int, dict[str, Any]]:
@@ -1014,29 +767,6 @@ def _checked_state(state: Any) -> tuple[int, dict[str, Any]]:
     return step, dict(then)
 
 
-def _check_parts(name: str, before: Any, now: Any, steps: int, steps_before: int) -> None:
-    """Compare the fingerprints of one hyper-parameter: of one schedule, of parts, or of a tie."""
-    labels = [[part[0] for part in one] if isinstance(one, list) else None for one in (before, now)]
-    if labels[0] != labels[1]:
-        told = ["all groups" if one is None else ", ".join(one) for one in labels]
-        message = (
-            f"the schedule of `{name}` is not the one the training began with: it was for "
-            f"{told[0]}, and is for {told[1]}"
-        )
-        raise ValueError(message)
-    if labels[0] is not None:
-        for (label, then), (_, here) in zip(before, now, strict=True):
-            check_same(f"{name}[{label}]", then, here, steps, steps_before)
-    elif any(isinstance(one, dict) and "tied" in one for one in (before, now)):
-        if before != now:
-            message = (
-                f"`{name}` is not what it was when the training began: {before} then, {now} now"
-            )
-            raise ValueError(message)
-    else:
-        check_same(name, before, now, steps, steps_before)
-
-
 def _has_state(optimizer: torch.optim.Optimizer) -> bool:
     return any(len(state) > 0 for state in optimizer.state.values())
 
@@ -1045,18 +775,16 @@ def _one_or_list(values: list[float]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _attendant(scheduler: Scheduler, *, strong: bool) -> Callable[[str, Any], None]:
-    """Return what the stepper calls; it keeps the scheduler alive where nobody else need."""
-    if strong:
-        return scheduler._attend
-    method = weakref.WeakMethod(scheduler._attend)
+def _weak(method: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that calls a method while its object lives, and does not keep it alive."""
+    ref = weakref.WeakMethod(method)
 
-    def attend(what: str, value: Any) -> None:
-        bound = method()
+    def call(*args: Any) -> None:
+        bound = ref()
         if bound is not None:
-            bound(what, value)
+            bound(*args)
 
-    return attend
+    return call
 
 
 def _remove(handles: list[Any]) -> None:
