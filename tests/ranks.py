@@ -12,6 +12,7 @@ import os
 import random
 import sys
 import traceback
+import warnings
 import weakref
 from datetime import timedelta
 from functools import partial
@@ -226,7 +227,7 @@ def batches(accelerator, folder):
         "dropped": {"drop_last": True},
         "shuffled": {"shuffle": True},
         "workers": {"shuffle": True, "num_workers": 1},
-        "few": {"train": 5},
+        "few": {"train": 5, "valid": 5},
     }.items():
         keep, note = Keep(), Note()
         learn = learner(loaders(**{"train": 90} | kwargs), metrics=[keep], accelerator=accelerator)
@@ -242,6 +243,8 @@ def batches(accelerator, folder):
             "second": note.seen,
             "valid": valid,
             "train": learn.validate(0)[1],
+            "share": learn.validate(dl=learn.dls.train)[1],
+            "only": learn.validate()[1],
             "other": learn.validate(dl=[learn.dls.one_batch()])[1],
         }
     return out
@@ -542,13 +545,17 @@ def main():
     from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
     torch.set_num_threads(1)
+    warnings.simplefilter("error", UserWarning)
     folder = Path(sys.argv[1])
     # A process that waits in vain says where.
     patience = InitProcessGroupKwargs(timeout=timedelta(seconds=60))
     handlers = [patience]
     if os.environ["WORLD_SIZE"] != "2":
-        # Gradients are then summed in the same order in the first batch and later.
-        handlers.append(DistributedDataParallelKwargs(find_unused_parameters=True))
+        # With the first, gradients are summed in the same order in the first batch and later; with
+        # the second, every process keeps buffers of its own.
+        handlers.append(
+            DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+        )
     accelerator = Accelerator(cpu=True, kwargs_handlers=handlers)
     results = {}
     for name in sys.argv[2:] or SCENARIOS:

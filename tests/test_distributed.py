@@ -4,10 +4,6 @@
 """
 
 import math
-import os
-import signal
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,46 +19,18 @@ from accelerate.utils import (
 )
 from ranks import TRAININGS, learner, loaders, points
 
-HERE = Path(__file__).parent
+sys.path.insert(0, str(Path(__file__).parent / "reference"))
+from together import together
+
 # Seconds after which two processes are taken to wait for each other in vain.
 PATIENCE = 240
 
 
 def run(folder, size, *scenarios):
     """Run scenarios in several processes; return what each found."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = os.environ | {
-        "WORLD_SIZE": str(size),
-        "LOCAL_WORLD_SIZE": str(size),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "CUDA_VISIBLE_DEVICES": "",
-        "OMP_NUM_THREADS": "1",
-    }
-    processes = []
-    try:
-        for rank in map(str, range(size)):
-            with (folder / f"{rank}.log").open("w") as log:
-                processes.append(
-                    subprocess.Popen(
-                        [sys.executable, HERE / "ranks.py", folder, *scenarios],
-                        env=common | {"RANK": rank, "LOCAL_RANK": rank},
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,
-                    )
-                )
-        for process in processes:
-            process.wait(timeout=PATIENCE)
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    logs = [(folder / f"{rank}.log").read_text() for rank in range(size)]
-    assert not any(process.returncode for process in processes), "\n".join(logs)
+    command = [sys.executable, str(Path(__file__).with_name("ranks.py")), str(folder), *scenarios]
+    ended = together(command, size, PATIENCE)
+    assert not any(code for code, _, _ in ended), "\n".join(err for _, _, err in ended)
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(size)]
 
 
@@ -209,8 +177,10 @@ def test_every_sample_is_validated_once(pair, trio):
     samples = {"filled": 90, "dropped": 88, "shuffled": 90, "workers": 90, "few": 5}
     for name, count in samples.items():
         for found in [*of(pair, "batches"), *of(trio, "batches")]:
-            assert sorted(found[name]["valid"]) == sorted(inputs(37, 1))
-            assert found[name]["train"] == count
+            valid = 5 if name == "few" else 37
+            assert sorted(found[name]["valid"]) == sorted(inputs(valid, 1))
+            assert found[name]["only"] == valid
+            assert found[name]["train"] == found[name]["share"] == count
             # A list of one batch: the other process has none.
             assert found[name]["other"] == 8
 

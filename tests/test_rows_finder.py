@@ -1,4 +1,4 @@
-"""Rows L1-L18, L20-L22: lehr passes each condition, the recorded reference fails all but L22."""
+"""Rows L1-L22: lehr passes each condition, the recorded reference fails all but L22."""
 
 import math
 import sys
@@ -140,6 +140,21 @@ def test_L18_plot_lr_find_returns_its_figure_and_takes_axes(reference):
         return a["returned"] == "Figure" and a["drawn_on_ax"] and a["figures"] <= 1
 
     judge("L18", holds, reference)
+
+
+def test_L19_a_sweep_of_two_processes_ends_alike_and_puts_both_back(reference):
+    def holds(a):
+        first, second = a["found"]
+        return (
+            first == second
+            and all(map(math.isfinite, first))
+            and a["same_rates"]
+            and a["same_losses"]
+            and a["rates"][0] > 50
+            and a["weights_back"] == [True, True]
+        )
+
+    judge("L19", holds, reference)
 
 
 def test_L20_a_sweep_leaves_rate_record_and_mode_as_they_were(reference):

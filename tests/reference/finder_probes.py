@@ -1,9 +1,11 @@
 """What each row L asks of the learning-rate finder."""
 
 import copy
+import json
 import math
 import os
 import random
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,7 @@ from probing import (
     seed,
     watch,
 )
+from together import together
 
 
 def curve(losses):
@@ -332,6 +335,21 @@ def l18(api):
     figures = len(plt.get_fignums())
     plt.close("all")
     return {"returned": returned, "drawn_on_ax": drawn, "figures": figures}
+
+
+def l19(api):
+    """Two processes that sweep together."""
+    library = api.Learner.__module__.partition(".")[0]
+    command = [sys.executable, str(Path(__file__).with_name("ranks_probe.py")), library]
+    ended = together(command, 2, 100)
+    found = [json.loads(out.splitlines()[-1]) if out else {} for _, out, _ in ended]
+    return {
+        "found": [one.get("found") for one in found],
+        "weights_back": [one.get("weights_back") for one in found],
+        "rates": [len(one.get("rates", [])) for one in found],
+        "same_rates": found[0].get("rates") == found[1].get("rates"),
+        "same_losses": found[0].get("losses") == found[1].get("losses"),
+    }
 
 
 def l20(api):

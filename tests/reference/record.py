@@ -1,7 +1,7 @@
 """Record what the reference does: run it in an environment of its own.
 
     python -m venv reference-env
-    reference-env/bin/pip install fastai==2.8.12 torch==2.14.1 numpy==2.4.6
+    reference-env/bin/pip install fastai==2.8.12 torch==2.14.1 numpy==2.4.6 accelerate==1.15.0
     reference-env/bin/python tests/reference/record.py
 
 Writes `tests/data/reference.json`. With names of rows (`record.py F7 L10`), or `rows` for all of
