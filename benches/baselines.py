@@ -76,3 +76,32 @@ def hand_written_loop(
         lrs.append(lr)
         momenta.append(momentum)
     return lrs, momenta, losses
+
+
+def write_groups(groups, a, b):
+    """Write two hyper-parameters of every group, and nothing else."""
+    for g in groups:
+        g["lr"] = a
+        g["momentum"] = b
+
+
+def one_cycle_scheduler(optimizer, steps):
+    """Torch's scheduler of rate and momentum."""
+    from torch.optim.lr_scheduler import OneCycleLR
+
+    return OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps).step
+
+
+def timm_scheduler(optimizer, steps):
+    """Timm's scheduler of the rate alone, as its training loop calls it."""
+    from timm.scheduler import CosineLRScheduler
+
+    scheduler = CosineLRScheduler(optimizer, t_initial=steps, warmup_t=10, t_in_epochs=False)
+    return lambda: scheduler.step_update(100)
+
+
+def transformers_scheduler(optimizer, steps):
+    """Transformers' scheduler of the rate alone."""
+    from transformers import get_cosine_schedule_with_warmup
+
+    return get_cosine_schedule_with_warmup(optimizer, 10, steps).step

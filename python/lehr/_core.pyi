@@ -25,6 +25,7 @@ __all__ = [
     "Smoother",
     "Stepper",
     "SweepState",
+    "Writer",
     "_Noop",
     "carried_step",
     "combine_lengths",
@@ -850,6 +851,24 @@ class Stepper:
         """Say whether `attend` is asked what to make of the optimizer's steps."""
     def write(self, step: int) -> None:
         """Write the values of a step, and stay where it is."""
+
+@final
+class Writer:
+    """Writes hyper-parameters that are floats, one value each to all groups, often.
+
+    Called with a value for each: one that is no finite float, or that a group holds otherwise than
+    as a float, goes to `otherwise(name, value)`.
+
+    Args:
+        optimizer: The torch optimizer.
+        places: For each hyper-parameter its public name and the key of the groups.
+        otherwise: What writes all else.
+    """
+
+    def __new__(
+        cls, optimizer: Any, places: list[tuple[str, str]], otherwise: Callable[[str, Any], None]
+    ) -> Self: ...
+    def __call__(self, *values: Any) -> None: ...
 
 @final
 class _Noop:

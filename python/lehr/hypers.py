@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from lehr import _core
@@ -131,22 +130,7 @@ def writer(
         otherwise: Called with a name and its value where that is no finite float, or where a
             group holds no float.
     """
-    keys = [(name, float_key(name)) for name in names]
-
-    def write_floats(*values: Any) -> None:
-        groups = optimizer.param_groups
-        for (name, key), value in zip(keys, values, strict=True):
-            plain = type(value) is float and isfinite(value)
-            for group in groups:
-                if type(group.get(key)) is not float:
-                    plain = False
-            if plain:
-                for group in groups:
-                    group[key] = value
-            else:
-                otherwise(name, value)
-
-    return write_floats
+    return _core.Writer(optimizer, [(name, float_key(name)) for name in names], otherwise)
 
 
 def separate(optimizer: Optimizer) -> None:

@@ -35,7 +35,7 @@ mod _core {
     #[pymodule_export]
     use crate::sweep::{Smoother, SweepState, trim};
     #[pymodule_export]
-    use crate::writer::write_hyper;
+    use crate::writer::{Writer, write_hyper};
 
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {

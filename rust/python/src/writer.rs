@@ -1,9 +1,10 @@
 //! The one writer of hyper-parameters (rule 12): everything that changes a value in a torch
-//! group goes through [`put`].
-#![expect(unsafe_code, reason = "the safe calls cost as much again")]
+//! group goes through [`Place::put`].
+#![expect(unsafe_code, reason = "the short way, at every step: safe calls cost as much again")]
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyString, PyTuple};
@@ -16,9 +17,9 @@ pub struct Place {
     pub index: Option<usize>,
 }
 
-/// The last tuple that was rebuilt: groups often share theirs, and then they share the new one.
+/// The last pair that was rebuilt, and its successor: groups that share one share the other.
 #[derive(Default)]
-pub struct Rebuilt<'py>(Option<(Bound<'py, PyTuple>, Bound<'py, PyTuple>)>);
+pub struct Rebuilt<'py>(Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>);
 
 impl Place {
     fn get<'py>(&self, group: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
@@ -47,6 +48,17 @@ impl Place {
         )))
     }
 
+    /// Whether every group holds a float here.
+    fn all_floats(&self, groups: &Bound<'_, PyList>) -> PyResult<bool> {
+        for group in groups {
+            match group.cast::<PyDict>()?.get_item(self.key.bind(groups.py()))? {
+                Some(held) if held.is_exact_instance_of::<PyFloat>() => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
     /// Set the value in a group: fill a tensor, rebuild a tuple, store a float otherwise.
     #[inline]
     pub fn put<'py>(
@@ -55,87 +67,82 @@ impl Place {
         value: &Bound<'py, PyFloat>,
         rebuilt: &mut Rebuilt<'py>,
     ) -> PyResult<()> {
-        let py = group.py();
-        let key = self.key.bind(py);
-        // SAFETY: attached, and all four are alive; what is borrowed from the dictionary is used
-        // before anything can change it.
-        unsafe {
-            let held = ffi::PyDict_GetItemWithError(group.as_ptr(), key.as_ptr());
-            let new = if held.is_null() {
-                held
-            } else if self.index.is_none() {
-                if ffi::PyFloat_CheckExact(held) != 0 {
-                    value.as_ptr()
-                } else {
-                    std::ptr::null_mut()
-                }
-            } else {
-                match &rebuilt.0 {
-                    Some((before, after)) if before.as_ptr() == held => after.as_ptr(),
-                    _ => std::ptr::null_mut(),
-                }
-            };
-            if !new.is_null() {
-                if ffi::PyDict_SetItem(group.as_ptr(), key.as_ptr(), new) == 0 {
-                    return Ok(());
-                }
-                return Err(PyErr::fetch(py));
-            }
-            if held.is_null()
-                && let Some(error) = PyErr::take(py)
-            {
-                return Err(error);
-            }
-        }
-        let held = self.get(group)?;
-        match self.index {
-            None if held.is_exact_instance_of::<PyFloat>() => group.set_item(key, value),
-            None if fill(&held, value)? => Ok(()),
-            None => group.set_item(key, value),
-            Some(index) => self.put_inside(group, &held, index, value, rebuilt),
+        match self.short(group, value, rebuilt) {
+            Some(done) => done,
+            None => self.put_other(group, value),
         }
     }
 
-    fn put_inside<'py>(
+    /// The short way, for a float, or a pair of which one is a float: `None` for all else.
+    #[inline]
+    fn short<'py>(
         &self,
         group: &Bound<'py, PyDict>,
-        held: &Bound<'py, PyAny>,
-        index: usize,
         value: &Bound<'py, PyFloat>,
         rebuilt: &mut Rebuilt<'py>,
-    ) -> PyResult<()> {
+    ) -> Option<PyResult<()>> {
+        let py = group.py();
+        let (group, key) = (group.as_ptr(), self.key.as_ptr());
+        // SAFETY: attached, and the dictionary, the key and the value live on. What is borrowed is
+        // used before the dictionary changes: reading and making a pair run no Python code.
+        unsafe {
+            let held = ffi::PyDict_GetItemWithError(group, key);
+            if held.is_null() {
+                // The long way says what is wrong.
+                ffi::PyErr_Clear();
+                return None;
+            }
+            let new = match self.index {
+                None if ffi::PyFloat_CheckExact(held) != 0 => value.as_ptr(),
+                None => return None,
+                Some(index) => match &rebuilt.0 {
+                    Some((before, after)) if before.as_ptr() == held => after.as_ptr(),
+                    _ => {
+                        let index = isize::try_from(index).ok().filter(|index| *index < 2)?;
+                        if ffi::PyTuple_CheckExact(held) == 0
+                            || ffi::PyTuple_Size(held) != 2
+                            || ffi::PyFloat_CheckExact(ffi::PyTuple_GetItem(held, index)) == 0
+                        {
+                            return None;
+                        }
+                        let other = ffi::PyTuple_GetItem(held, 1 - index);
+                        let pair = ffi::PyTuple_New(2);
+                        if pair.is_null() {
+                            return Some(Err(PyErr::fetch(py)));
+                        }
+                        // A new tuple takes over the references.
+                        ffi::PyTuple_SetItem(pair, index, ffi::Py_NewRef(value.as_ptr()));
+                        ffi::PyTuple_SetItem(pair, 1 - index, ffi::Py_NewRef(other));
+                        let pair = Bound::from_owned_ptr(py, pair);
+                        let new = pair.as_ptr();
+                        rebuilt.0 = Some((Bound::from_borrowed_ptr(py, held), pair));
+                        new
+                    }
+                },
+            };
+            if ffi::PyDict_SetItem(group, key, new) == 0 {
+                Some(Ok(()))
+            } else {
+                Some(Err(PyErr::fetch(py)))
+            }
+        }
+    }
+
+    /// The long way: any value.
+    #[cold]
+    fn put_other(&self, group: &Bound<'_, PyDict>, value: &Bound<'_, PyFloat>) -> PyResult<()> {
         let py = group.py();
         let key = self.key.bind(py);
-        let Ok(tuple) = held.cast_exact::<PyTuple>() else {
-            // A list, or a tuple of a class of its own.
-            if fill(&held.get_item(index)?, value)? {
-                return Ok(());
-            }
-            let items = PyList::new(py, held.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
-            items.set_item(index, value)?;
-            return group.set_item(key, held.get_type().call1((items,))?);
+        let held = self.get(group)?;
+        let Some(index) = self.index else {
+            return if fill(&held, value)? { Ok(()) } else { group.set_item(key, value) };
         };
-        if let Some((before, after)) = &rebuilt.0
-            && before.is(tuple)
-        {
-            return group.set_item(key, after);
-        }
-        let current = tuple.get_item(index)?;
-        if !current.is_exact_instance_of::<PyFloat>() && fill(&current, value)? {
+        if fill(&held.get_item(index)?, value)? {
             return Ok(());
         }
-        let after = if tuple.len() == 2 && index < 2 {
-            let other = tuple.get_item(1 - index)?;
-            let pair = if index == 0 { [value.as_any(), &other] } else { [&other, value.as_any()] };
-            (pair[0], pair[1]).into_pyobject(py)?
-        } else {
-            let mut items: Vec<_> = tuple.iter().collect();
-            items[index] = value.as_any().clone();
-            PyTuple::new(py, items)?
-        };
-        group.set_item(key, &after)?;
-        rebuilt.0 = Some((tuple.clone(), after));
-        Ok(())
+        let items = PyList::new(py, held.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
+        items.set_item(index, value)?;
+        group.set_item(key, held.get_type().call1((items,))?)
     }
 }
 
@@ -184,4 +191,59 @@ pub fn groups_of<'py>(optimizer: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyLi
             describe(&error.into_inner())
         ))
     })
+}
+
+/// Writes hyper-parameters that are floats, one value each to all groups, often.
+#[pyclass(frozen, module = "lehr._core")]
+pub struct Writer {
+    optimizer: Py<PyAny>,
+    places: Vec<(Py<PyString>, Place)>,
+    otherwise: Py<PyAny>,
+}
+
+#[pymethods]
+impl Writer {
+    #[new]
+    fn new(
+        optimizer: Py<PyAny>,
+        places: Vec<(Py<PyString>, Py<PyString>)>,
+        otherwise: Py<PyAny>,
+    ) -> Self {
+        let places =
+            places.into_iter().map(|(name, key)| (name, Place { key, index: None })).collect();
+        Self { optimizer, places, otherwise }
+    }
+
+    /// Write a value for each hyper-parameter.
+    #[pyo3(signature = (*values))]
+    fn __call__(&self, values: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let py = values.py();
+        if values.len() != self.places.len() {
+            return Err(PyTypeError::new_err(format!(
+                "there must be a value for each of {} hyper-parameters, got {}",
+                self.places.len(),
+                values.len()
+            )));
+        }
+        let groups = groups_of(self.optimizer.bind(py))?;
+        for ((name, place), value) in self.places.iter().zip(values) {
+            match value.cast_exact::<PyFloat>() {
+                Ok(value) if value.value().is_finite() && place.all_floats(&groups)? => {
+                    for group in &groups {
+                        place.put(group.cast::<PyDict>()?, value, &mut Rebuilt::default())?;
+                    }
+                }
+                _ => {
+                    self.otherwise.call1(py, (name, value))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "the signature PyO3 asks for")]
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.optimizer)?;
+        visit.call(&self.otherwise)
+    }
 }
