@@ -99,6 +99,8 @@ def test_combined_schedule_is_within_4_ulp(pcts, pos, phases):
 
 @settings(max_examples=300)
 @given(shares, shares, positions, normal, normal)
+# A last phase that is shorter than what counts as its end.
+@example([1.0, 2**-52], [1.0], 1 - 2**-53, 1.0, 2.0)
 def test_nested_schedule_is_within_4_ulp(outer, inner, pos, start, end):
     outer = [p / math.fsum(outer) for p in outer]
     inner = [p / math.fsum(inner) for p in inner]

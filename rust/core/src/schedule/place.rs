@@ -93,9 +93,10 @@ impl Span {
         let after_lo = (hi - after) - self.start;
         let before = self.end - hi;
         let before_lo = (self.end - before) - hi;
-        let from_end = before < after;
+        let snapped = before > 0.0 && before <= self.snap_end;
+        // A last phase shorter than that is all end.
+        let from_end = before < after || snapped;
         let (r, r_lo) = if from_end { (before, before_lo - lo) } else { (after, after_lo + lo) };
-        let snapped = from_end && r > 0.0 && r <= self.snap_end;
         let (r, r_lo) = if snapped { (0.0, 0.0) } else { (r, r_lo) };
         let (r, r_lo) = if NESTED { two_sum(r, r_lo) } else { (r, r_lo) };
         let (r, lo) = self.inverse.times(r, r_lo);
