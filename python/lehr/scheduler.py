@@ -151,7 +151,7 @@ class Scheduler(LRScheduler):
         self._watched = None if plateau is None else plateau.fresh()
         self._cooldown: dict[str, Any] | None = None
         self._contained = False
-        self._active = True
+        self._active = self.names
         self._loaded = start_step is not None
         self._trained = _has_state(self.optimizer)
         self._warned: set[str] = set()
@@ -198,11 +198,12 @@ class Scheduler(LRScheduler):
             return 1.0, 0.0
         return self._watched.state[0], self._plateau.min_lr
 
-    def _lay(self) -> None:
+    def _lay(self, only: Sequence[str] | None = None) -> None:
         """Plan what every step writes, for the groups the optimizer has now."""
         groups = self.optimizer.param_groups
+        names = [name for name in self.names if only is None or name in only]
         lines = []
-        for name in self.names:
+        for name in names:
             if name in self._targets.setters:
                 continue
             for laid, indices in self._laid(name):
@@ -218,6 +219,7 @@ class Scheduler(LRScheduler):
         self._setting = [
             (set_value, laid)
             for name, set_value in self._targets.setters.items()
+            if name in names
             for laid, _ in self._laid(name)
         ]
         self._stepper.lay(len(groups), lines, bool(self._setting))
@@ -262,6 +264,14 @@ class Scheduler(LRScheduler):
                 set_value(_one_or_list(laid.at(max(before, 0))))
             raise
         stepper.current = step
+
+    def _move_active(self, step: int) -> None:
+        """Go to a step, and write the values of the hyper-parameters that are in force."""
+        self._lay(self._active)
+        try:
+            self._move(step)
+        finally:
+            self._lay()
 
     def apply(self) -> None:
         """Write the values of the current step again: after groups were added or changed by hand.
@@ -346,8 +356,8 @@ class Scheduler(LRScheduler):
             >>> optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=1.0)
             >>> scheduler = Scheduler(optimizer, {"lr": SchedNo(1.0, 1.0)}, 1000)
             >>> scheduler.cooldown(4)
-            >>> scheduler.preview()["lr"][:6].tolist()
-            [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+            >>> scheduler.preview()["lr"].tolist()
+            [1.0, 0.75, 0.5, 0.25]
         """
         if self._cooldown is not None:
             message = f"a cooldown has begun at step {self._cooldown['begin']}"
@@ -473,7 +483,7 @@ class Scheduler(LRScheduler):
         """Return the state: numbers, strings, lists and dictionaries, as `weights_only` loads.
 
         `step` and `fingerprint` (which tells the schedules and the length); `plateau` and
-        `cooldown` where there is one; `active` in a container of schedulers.
+        `cooldown` where there is one; `active`, the names in force, in a container of schedulers.
         """
         state: dict[str, Any] = {
             "step": self._stepper.current,
@@ -527,13 +537,9 @@ class Scheduler(LRScheduler):
                 raise ValueError(message) from error
         before = self._watched, self._cooldown, self._active
         self._watched, self._cooldown = watched, cooldown
-        self._active = state_dict.get("active", True)
+        self._active = state_dict.get("active", self.names)
         try:
-            self._lay()
-            if self._active:
-                self._move(step)
-            else:
-                self._stepper.current = step
+            self._move_active(step)
         except BaseException:
             self._watched, self._cooldown, self._active = before
             self._lay()
@@ -562,15 +568,21 @@ class Scheduler(LRScheduler):
             raise ValueError(message)
         return {"begin": begin, "steps": steps, "schedules": schedules}
 
-    def _in_force(self) -> bool:
-        """Whether the groups hold these values: in a container another may be at work."""
+    def _in_force(self) -> list[str]:
+        """Return the names whose values the groups hold: in a container others may be at work."""
         groups = self.optimizer.param_groups
-        return self._stepper.current >= 0 and all(
-            np.isnan(value) or hypers.holds(group, name, value)
+        return [
+            name
             for name, values in self.last_values().items()
-            if name not in self._targets.setters
-            for group, value in zip(groups, values, strict=True)
-        )
+            if self._stepper.current >= 0
+            and (
+                name in self._targets.setters
+                or all(
+                    np.isnan(value) or hypers.holds(group, name, value)
+                    for group, value in zip(groups, values, strict=True)
+                )
+            )
+        ]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remake, (type(self), self.optimizer, self._arguments), self.state_dict()
@@ -600,8 +612,10 @@ class Scheduler(LRScheduler):
         """Write the values again: the optimizer has those it was saved with (rule 21)."""
         self._trained = self._trained or _has_state(self.optimizer)
         hypers.remember_initial(self.optimizer)
-        if self._active:
-            self.apply()
+        # A child of a container that has yet to be told its step cannot know whose turn it is.
+        waits = self._contained and not self._loaded and self._stepper.current <= 0
+        if not waits:
+            self._move_active(self._stepper.current)
 
     def detach(self) -> None:
         """Let go of the optimizer: its steps are no longer counted, nor its loading seen."""
@@ -642,7 +656,7 @@ class Scheduler(LRScheduler):
                 f"the optimizer took {fresh} steps and `step()` was called once: call it after "
                 'every step, or say `interval="epoch"` where it is called once an epoch',
             )
-        if fresh == 0:
+        if fresh == 0 and self._stepper.current >= 0:
             self._warn(
                 "none",
                 "`step()` was called and the optimizer had taken no step since: call it after "
@@ -667,7 +681,11 @@ class Scheduler(LRScheduler):
     @last_epoch.setter
     def last_epoch(self, step: int) -> None:
         self._driven()
-        self._move(integer(step, "last_epoch"))
+        if integer(step, "last_epoch") < 0:
+            # Undone by a container: not begun, and nothing of it in force.
+            self._stepper.current = -1
+        else:
+            self._move(step)
 
     def _driven(self) -> None:
         if self.count == "optimizer":
