@@ -42,7 +42,7 @@ test-python: $(VENV)/.installed-dev
 
 # PEERS=path takes an environment with the trainers that is there already.
 test-peers: $(VENV)/.installed-dev $(if $(PEERS),,.venv-peers/.installed) ## Run lehr inside other trainers, in an environment with them
-	PYTHONPATH=python $(or $(PEERS),.venv-peers)/bin/python -m pytest -q -c tests/peers/pytest.ini tests/peers tests/test_resume_matrix.py
+	PYTHONPATH=python $(or $(PEERS),.venv-peers)/bin/python -m pytest -q -c tests/peers/pytest.ini tests/peers tests/test_resume_matrix.py tests/test_torch_containers.py
 
 .venv-peers/.installed: tests/peers/requirements.txt | check-tools
 	$(PYTHON) -m venv .venv-peers
