@@ -12,11 +12,7 @@ import pytest
 import ranks
 import torch
 from accelerate import Accelerator
-from accelerate.utils import (
-    DataLoaderConfiguration,
-    GradientAccumulationPlugin,
-    TorchDynamoPlugin,
-)
+from accelerate.utils import DataLoaderConfiguration, GradientAccumulationPlugin
 from ranks import TRAININGS, learner, loaders, points
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))
@@ -333,7 +329,7 @@ def test_what_is_no_accelerator_is_refused(accelerator):
         ({"dataloader_config": DataLoaderConfiguration(split_batches=True)}, "split_batches"),
         ({"dataloader_config": DataLoaderConfiguration(dispatch_batches=True)}, "dispatch"),
         ({"dataloader_config": DataLoaderConfiguration(even_batches=False)}, "even_batches"),
-        ({"dynamo_plugin": TorchDynamoPlugin(backend="eager")}, "compiled"),
+        ({"dynamo_backend": "eager"}, "compiled"),
     ],
 )
 def test_settings_that_would_not_be_followed_are_refused(kwargs, words, fresh_state):
