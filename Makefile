@@ -64,8 +64,10 @@ fmt: $(VENV)/.installed-dev ## Format all code
 	$(BIN)/ruff format python tests benches rust
 	$(BIN)/ruff check --fix python tests benches rust
 
-bench: $(VENV)/.installed-dev ## Print the table of ratios
+# The second part stands beside other schedulers, in the environment that has them.
+bench: $(VENV)/.installed-dev $(if $(PEERS),,.venv-peers/.installed) ## Print the table of ratios
 	$(BIN)/python benches/bench.py
+	PYTHONPATH=python $(or $(PEERS),.venv-peers)/bin/python benches/bench.py scheduler
 
 # REFERENCE=path takes an environment with fastai that is there already.
 bench-reference: $(VENV)/.installed-dev $(if $(REFERENCE),,.venv-reference/.installed) ## Print our suggestion rules over fastai's, in an environment with both
