@@ -5,6 +5,7 @@ and scheduler go through `torch.save` and `torch.load(weights_only=True)` into f
 """
 
 import io
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ SCHEDULER_FIRST = "build, load scheduler, load optimizer"
 OPTIMIZER_FIRST = "load optimizer, build, load scheduler"
 LAST_EPOCH = "load optimizer, build with last_epoch"  # no state of a scheduler is loaded
 ORDERS = (BUILD_THEN_LOAD, SCHEDULER_FIRST, OPTIMIZER_FIRST, LAST_EPOCH)
+START_STEP = "load optimizer, build with start_step"  # likewise, for a lehr.Scheduler
 
 
 class Run(NamedTuple):
@@ -109,3 +111,98 @@ def differences(a, b):
     """Return in how many steps a rate or a momentum differs at all, and if all weights agree."""
     pairs = zip(zip(*a[:2], strict=True), zip(*b[:2], strict=True), strict=True)
     return sum(x != y for x, y in pairs), all(map(torch.equal, a.weights, b.weights))
+
+
+# The same for a `lehr.Scheduler`: all that is in force is compared, also behind the last step, and
+# one run is cut behind every step, so that only what follows a cut is trained again.
+
+
+@cache
+def all_batches():
+    return list(batches(STEPS))
+
+
+def named(make_optimizer):
+    """Name the groups, and give them a hyper-parameter that no optimizer knows."""
+
+    def make(groups):
+        optimizer = make_optimizer(groups)
+        for group, name in zip(optimizer.param_groups, ("body", "head"), strict=True):
+            group |= {"name": name, "mine": 1.0}
+        return optimizer
+
+    return make
+
+
+def in_force(optimizer):
+    return [
+        {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
+        for group in optimizer.param_groups
+    ]
+
+
+def train(model, optimizer, scheduler, begin, act, save=None):
+    """Train from step `begin` to the end; return what was in force at each step, and the weights.
+
+    `act(scheduler, step)` is called behind each step, `save(*parts)` before each and at the end.
+    """
+    forces = []
+    for step, (inputs, targets) in enumerate(all_batches()[begin:], begin):
+        if save is not None:
+            save(model, optimizer, scheduler)
+        forces.append(in_force(optimizer))
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(inputs), targets).backward()
+        optimizer.step()
+        scheduler.step()
+        act(scheduler, step)
+    if save is not None:
+        save(model, optimizer, scheduler)
+    forces.append(in_force(optimizer))
+    return forces, [p.detach().clone() for p in model.parameters()]
+
+
+def whole_run(make_scheduler, make_optimizer, act):
+    """Train without a break; return what `train` does, and what was saved at every cut."""
+    saved = []
+
+    def save(*parts):
+        file = io.BytesIO()
+        names = ("model", "optimizer", "scheduler")
+        torch.save({name: part.state_dict() for name, part in zip(names, parts, strict=True)}, file)
+        saved.append(file)
+
+    model, optimizer = fresh(make_optimizer)
+    return train(model, optimizer, make_scheduler(optimizer), 0, act, save), saved
+
+
+def differences_after_cuts(
+    make_scheduler, make_optimizer, orders, act=lambda scheduler, step: None
+):
+    """Return for each order, for each cut, in how many steps anything in force differs.
+
+    The last entry of a run, behind the last step, counts as a step. Where the weights differ and
+    nothing in force does, that counts as one.
+    """
+    (forces, weights), saved = whole_run(make_scheduler, make_optimizer, act)
+    found = {}
+    for order in orders:
+        found[order] = []
+        for cut, file in enumerate(saved):
+            if order == START_STEP:
+                again = resumed(
+                    file,
+                    lambda optimizer, last_epoch: make_scheduler(
+                        optimizer, start_step=last_epoch + 1
+                    ),
+                    cut,
+                    LAST_EPOCH,
+                    make_optimizer,
+                )
+            else:
+                again = resumed(file, make_scheduler, cut, order, make_optimizer)
+            here, ends = train(*again, cut, act)
+            wrong = sum(a != b for a, b in zip(forces[cut:], here, strict=True))
+            same_weights = all(map(torch.equal, weights, ends))
+            found[order].append(wrong or int(not same_weights))
+    return found

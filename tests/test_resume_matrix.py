@@ -8,15 +8,33 @@ from functools import cache
 
 import pytest
 import torch
+from lehr import (
+    PhaseSpec,
+    Plateau,
+    SchedCos,
+    SchedExp,
+    SchedLin,
+    SchedNo,
+    SchedPoly,
+    Scheduler,
+    Tied,
+    _core,
+    annealer,
+    combine_scheds,
+    combined_cos,
+)
 from resume_matrix import (
     BUILD_THEN_LOAD,
     LAST_EPOCH,
     OPTIMIZER_FIRST,
     ORDERS,
     SCHEDULER_FIRST,
+    START_STEP,
     STEPS,
     adamw,
     differences,
+    differences_after_cuts,
+    named,
     run,
     sgd,
 )
@@ -139,3 +157,152 @@ def test_differences_sees_one_bit():
     assert differences(whole, whole._replace(momenta=momenta)) == (2, True)
     weights = [*whole.weights[:-1], whole.weights[-1].nextafter(torch.tensor(1.0))]
     assert differences(whole, whole._replace(weights=weights)) == (0, False)
+
+
+# Our own Scheduler.
+
+
+@annealer
+def square_root(start, end, pos):
+    return start + (end - start) * pos**0.5
+
+
+def falling(pos):
+    return 0.2 / (1 + 3 * pos)
+
+
+def is_head(group):
+    return group["name"] == "head"
+
+
+def one(rate, momentum=None, **others):
+    """Schedules of the rate, of the momentum by the same shape where it is given, and of others."""
+    return {"lr": rate} | ({} if momentum is None else {"mom": momentum}) | others
+
+
+WARM_AND_COOL = combine_scheds([0.3, 0.7], [SchedLin(0.01, 0.2), SchedCos(0.2, 0)])
+KINDS = {
+    "SchedNo": one(SchedNo(0.1, 0.1), SchedNo(0.8, 0.8)),
+    "SchedLin": one(SchedLin(0.2, 0.01), SchedLin(0.95, 0.85)),
+    "SchedCos": one(SchedCos(0.2, 0.01), SchedCos(0.95, 0.85)),
+    "SchedExp": one(SchedExp(0.2, 1e-6), SchedExp(0.95, 0.6)),
+    "SchedPoly": one(SchedPoly(0.2, 0.0, 1.7), SchedPoly(0.95, 0.85, 0.5)),
+    "combine_scheds": one(WARM_AND_COOL),
+    "combined_cos": one(combined_cos(0.25, 0.01, 0.3, 1e-6), combined_cos(0.25, 0.95, 0.85, 0.9)),
+    "one cycle": one(_core.one_cycle_lr(0.3, 25, 1e5, 0.25)),
+    "flat-cos": one(_core.flat_cos_lr(0.2, 1e5, 0.75)),
+    "warm restarts": one(_core.sgdr_lr(0.2, 3, 2, STEPS)),
+    "PhaseSpec": one(
+        PhaseSpec(["5 steps", "20%", "rest"], [SchedLin(0, 0.2), SchedNo(0.2, 0.2), falling])
+    ),
+    "nested": one(combine_scheds([0.5, 0.5], [WARM_AND_COOL, combined_cos(0.3, 0.1, 0.2, 0)])),
+    "function": one(falling, lambda pos: 0.95 - 0.1 * pos),
+    "annealer": one(square_root(0.2, 0.01)),
+    "array": one(SchedCos([0.1, 0.2], [0.01, 0.0]), SchedLin([0.9, 0.8], 0.7)),
+    "list": one([SchedLin(0.1, 0), falling]),
+    "by index": one({1: SchedExp(0.1, 0.001), 0: SchedLin(0.1, 0.3)}),
+    "by name": one({"head": SchedExp(0.1, 0.001), "body": SchedLin(0.1, 0.3)}),
+    "by predicate": one({is_head: SchedExp(0.1, 0.001), ...: SchedNo(0.02, 0.02)}),
+    "one group": one({"head": SchedCos(0.1, 0)}),
+    "tied": one(WARM_AND_COOL, weight_decay=Tied("lr", 0.5)),
+    "tied groups": one([SchedLin(0.1, 0), falling], weight_decay=Tied("lr", 0.5)),
+    "own key": one(SchedLin(0.2, 0), mine=SchedLin(1, 2)),
+    "plateau": one(SchedCos(0.2, 0.01), weight_decay=Tied("lr", 0.5)),
+    "cooldown": one(SchedNo(0.1, 0.1), SchedLin(0.95, 0.85), weight_decay=Tied("lr", 0.5)),
+    "plateau, cooldown": one(combined_cos(0.25, 0.01, 0.3, 0)),
+}
+METRICS = [3, 2, 2.5, 2.4, 1, 1, 1, 1, 1.2, 0.9, 0.9, 0.9, 0.9, float("nan"), 1, 1, 0.5, 1, 1, 1]
+
+
+def act_of(kind):
+    """Return what happens behind each step: cuts are everywhere, before it and after."""
+
+    def act(scheduler, step):
+        if "plateau" in kind:
+            scheduler.observe(METRICS[step])
+        if "cooldown" in kind and step == 8:
+            scheduler.cooldown(9, 0.001, SchedCos)
+
+    return act
+
+
+def make_of(kind, count):
+    def make(optimizer, **options):
+        plateau = Plateau(0.5, 1, cooldown=1, min_lr=1e-3) if "plateau" in kind else None
+        return Scheduler(optimizer, KINDS[kind], STEPS, count=count, plateau=plateau, **options)
+
+    return make
+
+
+LOAD_ORDERS = (BUILD_THEN_LOAD, SCHEDULER_FIRST, OPTIMIZER_FIRST)
+WAYS = [(o, count) for o in (sgd, adamw) for count in ("calls", "optimizer")]
+
+
+@cache
+def our_differences(kind, make_optimizer, count):
+    # What has happened until the cut is only in the state.
+    has_state = "plateau" in kind or "cooldown" in kind
+    orders = LOAD_ORDERS if has_state else (*LOAD_ORDERS, START_STEP)
+    make = make_of(kind, count)
+    return differences_after_cuts(make, named(make_optimizer), orders, act_of(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("make_optimizer", "count"), WAYS)
+def test_our_scheduler_goes_on_bit_for_bit_after_every_cut_in_every_order(
+    kind, make_optimizer, count
+):
+    found = our_differences(kind, make_optimizer, count)
+    assert found == {order: [0] * (STEPS + 1) for order in found}
+
+
+def test_our_scheduler_has_no_fault_where_torch_s_have_theirs():
+    """The table: after how many of the cuts, and in how many steps, a resumed run differs."""
+    print(f"after how many of {STEPS} cuts a resumed run differs, in how many steps in all")
+    columns = (*LOAD_ORDERS, "no state of the scheduler")
+    print(f"{'':24}", *(f"{order:>39}" for order in columns))
+    for kind in TORCH:
+        cells = [torch_s_wrong_steps(kind, order) for order in (*LOAD_ORDERS, LAST_EPOCH)]
+        shown = [f"{sum(map(bool, wrong))} cuts, {sum(wrong)} steps" for wrong in cells]
+        print(f"torch {kind:18}", *(f"{one:>39}" for one in shown))
+    total = 0
+    for kind in KINDS:
+        shown = []
+        for order in (*LOAD_ORDERS, START_STEP):
+            ways = [our_differences(kind, *way).get(order) for way in WAYS]
+            wrong = [count for way in ways if way is not None for count in way]
+            total += sum(wrong)
+            shown.append(f"{sum(map(bool, wrong))} cuts, {sum(wrong)} steps" if wrong else "-")
+        print(f"lehr  {kind:18}", *(f"{one:>39}" for one in shown))
+    assert total == 0
+
+
+class Amnesiac(Scheduler):
+    """Starts anew whatever it is given."""
+
+    def load_state_dict(self, state_dict):
+        pass
+
+
+def test_the_matrix_of_ours_sees_a_scheduler_that_starts_anew():
+    def make(optimizer):
+        return Amnesiac(optimizer, {"lr": SchedLin(0.2, 0.1)}, STEPS, start_step=0)
+
+    found = differences_after_cuts(make, named(sgd), [OPTIMIZER_FIRST, SCHEDULER_FIRST])
+    assert found[OPTIMIZER_FIRST] == [0, *range(STEPS, 0, -1)]
+    assert found[SCHEDULER_FIRST] == [0, *range(STEPS, 0, -1)]
+
+
+def test_the_matrix_of_ours_sees_one_value_that_differs():
+    def make(optimizer, **options):
+        return Scheduler(optimizer, {"lr": SchedLin(0.2, 0.1)}, STEPS, **options)
+
+    def act(scheduler, step):
+        # By hand, at a step a resumed run is not told of: only runs cut before it have it too.
+        if step == 10 and scheduler.optimizer.param_groups[0]["mine"] == 1:
+            scheduler.optimizer.param_groups[0]["mine"] = 2.0 if len(runs) == 0 else 1.0
+            runs.append(scheduler)
+
+    runs = []
+    [wrong] = differences_after_cuts(make, named(sgd), [BUILD_THEN_LOAD], act).values()
+    assert wrong == [10] * 11 + [0] * 10
