@@ -102,6 +102,7 @@ def plot_hypers(
     *,
     every: int = 1,
     xlabel: str = "training batch",
+    names: Sequence[str | None] = (),
 ) -> Figure:
     """Draw hyper-parameters over training batches: one picture each, a line per group.
 
@@ -113,6 +114,7 @@ def plot_hypers(
         figsize: Width and height of the figure in inches.
         every: Batches from one row of values to the next.
         xlabel: What is counted.
+        names: Names of the groups, where they have some.
 
     Returns:
         The figure.
@@ -132,7 +134,7 @@ def plot_hypers(
         ax.remove()
     for ax, (name, series) in zip(axes.flat, values.items(), strict=False):
         rows_of = np.asarray(series, dtype=float)
-        _lines(ax, np.arange(len(series)) * every, rows_of, outside=True)
+        _lines(ax, np.arange(len(series)) * every, rows_of, outside=True, names=names)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.set(xlabel=xlabel, ylabel=name, title=_TITLES.get(name, name))
     return figure
@@ -337,7 +339,9 @@ def _padded(limits: Any, *, log: bool = False) -> tuple[float, float]:
     return (10.0**low, 10.0**high) if log else (float(low), float(high))
 
 
-def _lines(ax: Axes, x: Any, values: Any, *, outside: bool) -> None:
+def _lines(
+    ax: Axes, x: Any, values: Any, *, outside: bool, names: Sequence[str | None] = ()
+) -> None:
     """Draw one line per column, with a legend where there are several, `outside` or not."""
     groups = values.shape[1]
     alike: dict[bytes, list[int]] = {}
@@ -352,7 +356,8 @@ def _lines(ax: Axes, x: Any, values: Any, *, outside: bool) -> None:
         index = of_group[group]
         label = None
         if groups > 1 and sets[index][0] == group and index in named:
-            label = "all groups" if len(sets[index]) == groups else _group_names(sets[index])
+            everyone = len(sets[index]) == groups
+            label = "all groups" if everyone else _group_names(sets[index], names)
         marker = "o" if len(x) == 1 else None
         ax.plot(x, values[:, group], color=colours[index], marker=marker, label=label)
     values = values[:, drawn]
@@ -379,7 +384,10 @@ def _colours(count: int, groups: int) -> list[Any]:
     return [mpl.colormaps["viridis"](0.92 * index / (count - 1)) for index in range(count)]
 
 
-def _group_names(members: list[int]) -> str:
+def _group_names(members: list[int], names: Sequence[str | None]) -> str:
+    given = [names[member] for member in members if member < len(names)]
+    if given and all(given):
+        return ", ".join(map(str, given))
     first, last = members[0], members[-1]
     if first == last:
         return f"group {first}"

@@ -454,7 +454,8 @@ class Scheduler(LRScheduler):
         curves = {
             name: curve.reshape(len(curve), -1) for name, curve in self.preview(every=every).items()
         }
-        return plotting.plot_hypers(curves, figsize, every=every, xlabel=label)
+        names = [group.get("name") for group in self.optimizer.param_groups]
+        return plotting.plot_hypers(curves, figsize, every=every, xlabel=label, names=names)
 
     def last_values(self) -> dict[str, list[float]]:
         """Return the values in force, by hyper-parameter: one per group, for a log.
