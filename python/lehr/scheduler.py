@@ -11,7 +11,7 @@ import numpy as np
 
 from lehr import SchedLin, Schedule, _core, hypers
 from lehr._extras import need
-from lehr.finder import integer
+from lehr.finder import integer, keep_value
 from lehr.plateau import Plateau
 from lehr.targets import Targets
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _POINTS = 2000
 # Positions at which a rate is looked at before it is used.
 _LOOKS = 1001
+# Beyond this a float64 cannot tell one step from the next.
+_FAR = 2**53
 # The schedulers of each optimizer.
 _SCHEDULERS: weakref.WeakKeyDictionary[torch.optim.Optimizer, weakref.WeakSet[Scheduler]] = (
     weakref.WeakKeyDictionary()
@@ -134,9 +136,7 @@ class Scheduler(LRScheduler):
         if plateau is not None and not isinstance(plateau, Plateau):
             message = f"`plateau` must be a lehr.Plateau or None, got {plateau!r}"
             raise TypeError(message)
-        if start_step is not None and integer(start_step, "start_step") < 0:
-            message = f"`start_step` must be at least 0, got {start_step}"
-            raise ValueError(message)
+        start = 0 if start_step is None else _step_number(start_step, "start_step")
         self.optimizer = _torch_optimizer(optimizer)
         self._arguments = {
             "schedules": schedules, "steps": steps, "steps_per_epoch": steps_per_epoch,
@@ -148,9 +148,17 @@ class Scheduler(LRScheduler):
         self.steps: int = _core.run_length(steps, None, *self._run)
         self._targets = Targets(self.optimizer, schedules, setters, self.steps, self._run)
         self._plateau = plateau
+        for name in () if plateau is None else plateau.hypers:
+            if name not in self._targets.parts:
+                message = (
+                    f"`plateau` must be of hyper-parameters with a schedule of their own, got "
+                    f"{name!r}; there are {sorted(self._targets.parts)}"
+                )
+                raise KeyError(message)
         self._watched = None if plateau is None else plateau.fresh()
         self._cooldown: dict[str, Any] | None = None
         self._contained = False
+        self._asked = False
         self._active = self.names
         self._loaded = start_step is not None
         self._trained = _has_state(self.optimizer)
@@ -162,8 +170,13 @@ class Scheduler(LRScheduler):
         self._stepper = _core.Stepper(self.optimizer, attend, by_optimizer)
         self._lay()
         self._check_values()
-        hypers.remember_initial(self.optimizer)
-        self._move(start_step or 0)
+        restore = hypers.keep(self.optimizer, keep_value)
+        try:
+            hypers.remember_initial(self.optimizer)
+            self._move(start)
+        except BaseException:
+            restore()
+            raise
         if type(self).step is Scheduler.step:
             # The compiled method itself: one call less at every step.
             self.__dict__["step"] = self._stepper.step
@@ -203,6 +216,7 @@ class Scheduler(LRScheduler):
         groups = self.optimizer.param_groups
         names = [name for name in self.names if only is None or name in only]
         lines = []
+        owners: dict[tuple[int, tuple[str, int | None]], str] = {}
         for name in names:
             if name in self._targets.setters:
                 continue
@@ -210,6 +224,13 @@ class Scheduler(LRScheduler):
                 places = {index: hypers.locate(groups[index], name) for index in indices}
                 for index, place in places.items():
                     hypers.check_number(groups[index], name, place)
+                    owner = owners.setdefault((index, place), name)
+                    if owner != name:
+                        message = (
+                            f"`schedules` gives group {index} two schedules of one value: "
+                            f"{owner!r} and {name!r} are the same there"
+                        )
+                        raise ValueError(message)
                 if laid.groups is not None and len(set(places.values())) > 1:
                     message = f"`{name}` must be at the same place in all groups, got {places}"
                     raise ValueError(message)
@@ -639,7 +660,7 @@ class Scheduler(LRScheduler):
         if what == "move":
             self._move(value)
         elif what == "epoch":
-            self._move(integer(value, "epoch"))
+            self._move(_step_number(value, "epoch"))
         else:
             self._watch(value)
 
@@ -685,8 +706,27 @@ class Scheduler(LRScheduler):
         if integer(step, "last_epoch") < 0:
             # Undone by a container: not begun, and nothing of it in force.
             self._stepper.current = -1
+        elif self._asked:
+            self._stepper.current = step
         else:
             self._move(step)
+        self._asked = False
+
+    @property
+    def _get_lr_called_within_step(self) -> bool:
+        return self._asked
+
+    @_get_lr_called_within_step.setter
+    def _get_lr_called_within_step(self, asked: bool) -> None:
+        """Write the values of the step: ignite is about to write its rate and to count on.
+
+        It says so before it calls `get_lr`, at the beginning of an iteration, and never calls
+        `step`. What it sets `last_epoch` to is then the step of the next iteration.
+        """
+        if asked:
+            self._driven()
+            self._move(self._stepper.current)
+            self._asked = True
 
     def _driven(self) -> None:
         if self.count == "optimizer":
@@ -775,7 +815,8 @@ def _checked_state(state: Any) -> tuple[int, dict[str, Any]]:
     step, then = state["step"], state["fingerprint"]
     fits = (
         isinstance(step, int)
-        and step >= -1
+        and not isinstance(step, bool)
+        and -1 <= step <= _FAR
         and isinstance(then, Mapping)
         and isinstance(then.get("steps"), int)
         and isinstance(then.get("schedules"), Mapping)
@@ -784,6 +825,15 @@ def _checked_state(state: Any) -> tuple[int, dict[str, Any]]:
         message = f"{wanted}, got step {step!r} and fingerprint {then!r:.200}"
         raise ValueError(message)
     return step, dict(then)
+
+
+def _step_number(value: Any, name: str) -> int:
+    """Return an argument that is a step: an integer, and one that a float64 can tell."""
+    step = integer(value, name)
+    if not 0 <= step <= _FAR:
+        message = f"`{name}` must be at least 0, and at most 2^53, got {value}"
+        raise ValueError(message)
+    return step
 
 
 def _has_state(optimizer: torch.optim.Optimizer) -> bool:
