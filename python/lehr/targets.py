@@ -212,6 +212,9 @@ class Targets:
 def _checked_setters(
     setters: Mapping[str, Callable[[Any], Any]] | None, schedules: Any
 ) -> dict[str, Callable[[Any], Any]]:
+    if not isinstance(setters, (Mapping, type(None))):
+        message = f"`setters` must map hyper-parameters to functions, got {setters!r}"
+        raise TypeError(message)
     setters = dict(setters or {})
     for name, setter in setters.items():
         if not callable(setter):
