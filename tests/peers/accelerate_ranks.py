@@ -21,6 +21,7 @@ EPOCHS, BATCHES = 2, 6
 KINDS = {
     "counted": {"count": "optimizer"},
     "counted, accumulated": {"count": "optimizer", "accumulate": 2},
+    "counted, made last": {"count": "optimizer", "prepared": "last"},
     "called": {"prepared": False},
     "called, accumulated": {"prepared": False, "accumulate": 2},
     "prepared": {},
@@ -31,22 +32,29 @@ def steps(accumulate=1, **_):
     return EPOCHS * BATCHES // accumulate
 
 
-def run(folder, *, count="calls", prepared=True, accumulate=1, save=False, cut=None):
+def run(folder, *, count="calls", prepared="together", accumulate=1, save=False, cut=None):
     """Train; save after every batch; or go on behind the `cut`th batch of the saved."""
     accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulate)
     torch.manual_seed(accelerator.process_index)
     model = net()
     optimizer = sgd(model.parameters())
     seen = watch(optimizer)
-    scheduler = lehr.Scheduler(optimizer, SCHEDULES, steps(accumulate), count=count)
     loader = DataLoader(data(BATCHES * accelerator.num_processes), batch_size=BATCH)
-    if prepared:
+
+    def scheduler_of(optimizer):
+        return lehr.Scheduler(optimizer, SCHEDULES, steps(accumulate), count=count)
+
+    if prepared == "together":
         model, optimizer, loader, scheduler = accelerator.prepare(
-            model, optimizer, loader, scheduler
+            model, optimizer, loader, scheduler_of(optimizer)
         )
     else:
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-        accelerator.register_for_checkpointing(scheduler)
+        scheduler = scheduler_of(optimizer)
+        if prepared:
+            scheduler = accelerator.prepare(scheduler)
+        else:
+            accelerator.register_for_checkpointing(scheduler)
     done = 0
     if cut is not None:
         accelerator.load_state(folder / str(cut))

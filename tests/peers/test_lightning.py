@@ -174,3 +174,44 @@ def test_a_training_goes_on_for_longer_where_it_is_told_how():
         fit(Model(steps=2 * STEPS), ckpt_path=path, max_epochs=2 * EPOCHS)
     again, _ = fit(Model(steps=2 * STEPS, keep="step"), ckpt_path=path, max_epochs=2 * EPOCHS)
     assert again.seen == expected(2 * STEPS, 2 * STEPS)[STEPS // 2 :]
+
+
+class Manual(Model):
+    """Steps its optimizer and its Scheduler itself."""
+
+    automatic_optimization = False
+
+    def training_step(self, batch, index):
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(super().training_step(batch, index))
+        optimizer.step()
+        self.lr_schedulers().step()
+
+
+class Observing(Model):
+    """Tells a plateau at every epoch's end that nothing got better."""
+
+    def __init__(self):
+        super().__init__(plateau=lehr.Plateau(factor=0.5, patience=0))
+
+    def on_train_epoch_end(self):
+        self.lr_schedulers().observe(1.0)
+
+
+@pytest.mark.parametrize("kind", [Manual, Observing])
+def test_what_a_module_does_with_its_scheduler_itself_is_resumed_too(kind):
+    saver = ModelCheckpoint("saved", filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    whole, _ = fit(kind(), [saver])
+    factors = [0.5 ** max(step // BATCHES - 1, 0) for step in range(STEPS)]
+    if kind is Manual:
+        factors = [1] * STEPS
+    assert whole.seen == [
+        [factor * rate, *others]
+        for factor, (rate, *others) in zip(factors, expected(STEPS, STEPS), strict=True)
+    ]
+    # What is saved at an epoch's last batch is from before its end, which does not come again.
+    for cut in (cut for cut in range(1, STEPS) if cut % BATCHES or kind is Manual):
+        again, _ = fit(kind(), ckpt_path=f"saved/step={cut}.ckpt")
+        assert again.seen == whole.seen[cut:], cut
+        assert same(weights(again), weights(whole)), cut
