@@ -163,12 +163,12 @@ class Scheduler(LRScheduler):
         self._loaded = start_step is not None
         self._trained = _has_state(self.optimizer)
         self._warned: set[str] = set()
-        self._check_alone()
         # An optimizer that moves its scheduler keeps it alive.
         by_optimizer = count == "optimizer"
         attend = self._attend if by_optimizer else _weak(self._attend)
         self._stepper = _core.Stepper(self.optimizer, attend, by_optimizer)
         self._lay()
+        self._check_alone()
         self._check_values()
         restore = hypers.keep(self.optimizer, keep_value)
         try:
@@ -216,6 +216,7 @@ class Scheduler(LRScheduler):
         groups = self.optimizer.param_groups
         names = [name for name in self.names if only is None or name in only]
         lines = []
+        # Whose every value is: of a group, at a place.
         owners: dict[tuple[int, tuple[str, int | None]], str] = {}
         for name in names:
             if name in self._targets.setters:
@@ -243,6 +244,8 @@ class Scheduler(LRScheduler):
             if name in names
             for laid, _ in self._laid(name)
         ]
+        if only is None:
+            self._owners = owners
         self._stepper.lay(len(groups), lines, bool(self._setting))
 
     @property
@@ -551,7 +554,7 @@ class Scheduler(LRScheduler):
         if watched is not None and "plateau" in state_dict:
             try:
                 watched.state = tuple(state_dict["plateau"])
-            except TypeError as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 message = (
                     "the `plateau` of the state must be what `state_dict` returned, got "
                     f"{state_dict['plateau']!r}"
@@ -561,6 +564,8 @@ class Scheduler(LRScheduler):
         self._watched, self._cooldown = watched, cooldown
         self._active = state_dict.get("active", self.names)
         try:
+            if cooldown is not None:
+                self._check_values()
             self._move_active(step)
         except BaseException:
             self._watched, self._cooldown, self._active = before
@@ -577,15 +582,22 @@ class Scheduler(LRScheduler):
                 name: [Schedule.from_json(text) for text in texts]
                 for name, texts in state["schedules"].items()
             }
+            parts = self._targets.parts
             fits = all(
-                name in self._targets.parts and len(self._targets.parts[name]) == len(each)
+                name in parts
+                and len(parts[name]) == len(each)
+                and all(
+                    one.groups in (None, 1, part.schedule.groups)
+                    for one, part in zip(each, parts[name], strict=True)
+                )
                 for name, each in schedules.items()
             )
-            begin, steps = integer(state["begin"], "begin"), integer(state["steps"], "steps")
-        except (KeyError, TypeError, AttributeError) as error:
+            begin = _step_number(state["begin"], "begin")
+            steps = _step_number(state["steps"], "steps")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             message = f"the `cooldown` of the state must be what `state_dict` returned, got {state}"
             raise ValueError(message) from error
-        if not fits or begin < 0 or steps < 1:
+        if not fits or steps < 1:
             message = f"the `cooldown` of the state does not fit the schedules here, got {state}"
             raise ValueError(message)
         return {"begin": begin, "steps": steps, "schedules": schedules}
@@ -645,9 +657,10 @@ class Scheduler(LRScheduler):
         _SCHEDULERS.get(self.optimizer, weakref.WeakSet()).discard(self)
 
     def _check_alone(self) -> None:
-        """Refuse two schedulers of one hyper-parameter of which one moves by itself (rule 22)."""
+        """Refuse two schedulers of one value of a group of which one moves by itself (rule 22)."""
         for other in list(_SCHEDULERS.get(self.optimizer, ())):
-            shared = {*self.names} & {*other.names} - {*self._targets.setters}
+            places = self._owners.keys() & other._owners.keys()  # noqa: SLF001 (of this class)
+            shared = {self._owners[place] for place in places}
             if shared and "optimizer" in (self.count, other.count):
                 message = (
                     f"{sorted(shared)} of this optimizer have another Scheduler, and "
@@ -819,10 +832,15 @@ def _checked_state(state: Any) -> tuple[int, dict[str, Any]]:
         and -1 <= step <= _FAR
         and isinstance(then, Mapping)
         and isinstance(then.get("steps"), int)
+        and 1 <= then["steps"] <= _FAR
         and isinstance(then.get("schedules"), Mapping)
     )
     if not fits:
         message = f"{wanted}, got step {step!r} and fingerprint {then!r:.200}"
+        raise ValueError(message)
+    active = state.get("active", [])
+    if not (isinstance(active, list) and all(isinstance(name, str) for name in active)):
+        message = f"{wanted}, got active {active!r}"
         raise ValueError(message)
     return step, dict(then)
 
