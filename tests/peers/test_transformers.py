@@ -1,13 +1,23 @@
 """Our Scheduler in the Trainer of Transformers: stepped, logged, saved and resumed by it."""
 
+import sys
+from pathlib import Path
+
 import lehr
 import pytest
+import torch
 from runs import BATCH, SCHEDULES, data, expected, net, same, sgd, watch, weights
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "reference"))
+from together import together
+
 EPOCHS, BATCHES = 3, 6
 STEPS = EPOCHS * BATCHES
+RANKS = str(Path(__file__).with_name("transformers_ranks.py"))
+# Seconds after which two processes are taken to wait for each other in vain.
+PATIENCE = 120
 
 
 class Model(nn.Module):
@@ -21,8 +31,8 @@ class Model(nn.Module):
         return {"loss": nn.functional.mse_loss(self.net(x), labels)}
 
 
-def samples():
-    return [{"x": x, "labels": y} for x, y in data(BATCHES)]
+def samples(batches=BATCHES):
+    return [{"x": x, "labels": y} for x, y in data(batches)]
 
 
 def arguments(folder="out", **options):
@@ -46,12 +56,14 @@ def arguments(folder="out", **options):
 class Given(Trainer):
     """Gets optimizer and Scheduler ready made."""
 
-    def __init__(self, args, steps=STEPS, **options):
+    def __init__(self, args, steps=STEPS, batches=BATCHES, **options):
         model = Model()
         optimizer = sgd(model.parameters())
         self.seen = watch(optimizer)
         scheduler = lehr.Scheduler(optimizer, SCHEDULES, steps, **options)
-        super().__init__(model, args, train_dataset=samples(), optimizers=(optimizer, scheduler))
+        super().__init__(
+            model, args, train_dataset=samples(batches), optimizers=(optimizer, scheduler)
+        )
 
 
 class Making(Trainer):
@@ -115,6 +127,25 @@ def test_another_length_is_refused_on_resuming():
     told = Given(arguments("again", num_train_epochs=2 * EPOCHS), 2 * STEPS, keep="step")
     told.train(resume_from_checkpoint="out/checkpoint-5")
     assert told.seen == expected(2 * STEPS, 2 * STEPS)[5:]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("transformers")
+    ended = together([sys.executable, RANKS, str(folder)], 2, PATIENCE)
+    assert not any(code for code, _, _ in ended), "\n".join(err for _, _, err in ended)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def test_two_processes_take_the_same_steps(pair):
+    """The Trainer calls a Scheduler once a step, though Accelerate would once for each process."""
+    for rank, (whole, again) in enumerate(pair):
+        assert whole["processes"] == 2
+        assert whole["seen"] == expected(STEPS, STEPS)
+        assert again["seen"] == whole["seen"][7:]
+        assert same(again["weights"], whole["weights"])
+        if rank == 0:
+            assert whole["logged"] == again["logged"] == [values[0] for values in whole["seen"]]
 
 
 def test_the_trainer_calls_create_scheduler_alone():
