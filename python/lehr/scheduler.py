@@ -400,11 +400,18 @@ class Scheduler(LRScheduler):
             name: [shape(_one_or_list(laid.at(begin)), end) for laid, _ in self._laid(name)]
             for name in names
         }
-        for one in (one for each in schedules.values() for one in each):
-            if not isinstance(one, Schedule):
-                message = f"`shape` must return a lehr.Schedule, got {one!r}"
-                raise TypeError(message)
-            one.to_json()  # raises TypeError where a function in it could not be saved
+        for name, each in schedules.items():
+            for one, (laid, _) in zip(each, self._laid(name), strict=True):
+                if not isinstance(one, Schedule):
+                    message = f"`shape` must return a lehr.Schedule, got {one!r}"
+                    raise TypeError(message)
+                if one.groups not in (None, 1, laid.groups):
+                    message = (
+                        f"`end` must be one number, or as many as `{name}` has values "
+                        f"({laid.groups or 1}), got a schedule of {one.groups} values"
+                    )
+                    raise ValueError(message)
+                one.to_json()  # raises TypeError where a function in it could not be saved
         self._cooldown = {"begin": begin, "steps": length, "schedules": schedules}
         try:
             self._check_values()
