@@ -441,6 +441,15 @@ def test_a_scheduler_that_is_dropped_takes_its_hooks_with_it():
     assert values(optimizer, "lr") == [0.75]
 
 
+def test_the_step_of_a_scheduler_that_is_gone_raises():
+    optimizer = sgd()
+    step = Scheduler(optimizer, {"lr": LINE}, 8).step
+    optimizer.step()
+    with pytest.raises(ReferenceError, match="the Scheduler is gone: keep it, not only its `step`"):
+        step()
+    assert values(optimizer, "lr") == [1.0]
+
+
 def test_a_scheduler_that_its_optimizer_moves_lives_with_it():
     optimizer = sgd()
     alive = weakref.ref(Scheduler(optimizer, {"lr": LINE}, 8, count="optimizer"))

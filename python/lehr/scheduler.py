@@ -165,7 +165,7 @@ class Scheduler(LRScheduler):
         self._warned: set[str] = set()
         # An optimizer that moves its scheduler keeps it alive.
         by_optimizer = count == "optimizer"
-        attend = self._attend if by_optimizer else _weak(self._attend)
+        attend = self._attend if by_optimizer else _weak(self._attend, needed=True)
         self._stepper = _core.Stepper(self.optimizer, attend, by_optimizer)
         self._lay()
         self._check_alone()
@@ -869,14 +869,20 @@ def _one_or_list(values: list[float]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _weak(method: Callable[..., None]) -> Callable[..., None]:
-    """Return a function that calls a method while its object lives, and does not keep it alive."""
+def _weak(method: Callable[..., None], *, needed: bool = False) -> Callable[..., None]:
+    """Return a function that calls a method while its object lives, and does not keep it alive.
+
+    Where the method is needed it raises ReferenceError once the object is gone.
+    """
     ref = weakref.WeakMethod(method)
 
     def call(*args: Any) -> None:
         bound = ref()
         if bound is not None:
             bound(*args)
+        elif needed:
+            message = "the Scheduler is gone: keep it, not only its `step`"
+            raise ReferenceError(message)
 
     return call
 
