@@ -198,6 +198,36 @@ def test_a_load_of_another_length_is_refused_with_the_first_step_that_differs(st
     unchanged(scheduler, ValueError, shown, state)
 
 
+def test_another_shape_with_the_same_values_is_no_other_schedule():
+    scheduler = Scheduler(sgd(2), {"lr": SchedLin(1, 1)}, 8)
+    scheduler.load_state_dict(at_step(2, {"lr": SchedNo(1, 1)}))
+    assert scheduler.last_epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "begin"),
+    [(1000, 999), (10**6, 10**6 - 1), (4 * 10**6, 2 * 10**6), (10**9, 7 * 10**8 + 123)],
+)
+def test_the_first_step_that_differs_is_found_in_a_training_of_any_length(steps, begin):
+    def jump(value):
+        return PhaseSpec([f"{begin} steps", "rest"], [SchedNo(1, 1), SchedNo(value, value)])
+
+    scheduler = Scheduler(sgd(2), {"lr": jump(3)}, steps)
+    shown = f"first at step {begin} of {steps}, 2.0 then and 3.0 now"
+    unchanged_state = scheduler.state_dict()
+    with pytest.raises(ValueError, match=shown):
+        scheduler.load_state_dict(at_step(2, {"lr": jump(2)}, steps))
+    assert scheduler.state_dict() == unchanged_state
+
+
+def test_a_length_is_refused_with_the_values_of_the_step_itself_in_long_trainings_too():
+    state = at_step(2, {"lr": LINE}, 1024)
+    scheduler = Scheduler(sgd(2), {"lr": LINE}, 2**22)
+    shown = rf"first at step 1 of 4194304, {1 - 2**-10} then and {1 - 2**-22} now \(1024 steps then"
+    with pytest.raises(ValueError, match=shown):
+        scheduler.load_state_dict(state)
+
+
 def test_a_length_is_refused_also_where_no_value_differs():
     state = at_step(2, {"lr": SchedNo(1, 1)}, 16)
     message = "the training has 8 steps, and had 16 when it began"
@@ -332,6 +362,13 @@ def test_a_damaged_state_is_refused_and_changes_nothing(state, keep):
         assert scheduler.last_epoch == 5
     else:
         unchanged(scheduler, ValueError, "`|the state|the schedule", state)
+
+
+@pytest.mark.parametrize("values", [None, [], [1.0], "x", 3, [[1.0, 2.0]] * 33, ["x"] * 33])
+def test_damaged_values_of_a_function_are_refused_and_change_nothing(values):
+    scheduler = Scheduler(sgd(2), {"lr": lambda pos: 1 - pos}, 8)
+    state = broken(fingerprint__schedules__lr={"values": values}, plateau=DELETED)
+    unchanged(scheduler, ValueError, "the schedule of `lr`|the `fingerprint` of the state", state)
 
 
 def test_a_torch_scheduler_s_state_is_refused_and_the_message_says_what_to_do():
@@ -482,6 +519,14 @@ def test_a_value_by_another_name_is_the_same_value():
     with pytest.raises(ValueError, match="another Scheduler"):
         Scheduler(optimizer, {"momentum": LINE}, 8, count="optimizer")
     assert kept.last_epoch == 0
+
+
+def test_a_detached_scheduler_can_still_be_stepped():
+    optimizer = sgd()
+    scheduler = Scheduler(optimizer, {"lr": LINE}, 8)
+    scheduler.detach()
+    go(optimizer, scheduler, 3)
+    assert (scheduler.last_epoch, values(optimizer, "lr")) == (3, [0.625])
 
 
 def test_a_detached_scheduler_no_longer_hears_of_the_optimizer():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lehr import Schedule
+from lehr import Schedule, _core
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _PROBES = 33
 _RTOL = 1e-9
@@ -47,36 +50,68 @@ def check_same(
     if before == now and steps == steps_before:
         return
     if isinstance(before, str) and isinstance(now, str):
-        what = "step"
-        then = Schedule.from_json(before).values(min(steps_before or _STEPS, _MOST))
-        here = Schedule.from_json(now).values(min(steps or _STEPS, _MOST))
-        count = min(len(then), len(here))
+        laid = (
+            _core.Laid(Schedule.from_json(before), steps_before or _STEPS),
+            _core.Laid(Schedule.from_json(now), steps or _STEPS),
+        )
+        total = min(steps_before or _STEPS, steps or _STEPS)
+        found = _first_step(*laid, total)
+        place = "" if found is None else f"step {found[0]} of {steps or total}"
     elif isinstance(before, dict) and isinstance(now, dict):
-        what, count = "position", _PROBES
         then, here = (np.asarray(one["values"]) for one in (before, now))
+        found = _first(then, here, exactly=False)
+        place = "" if found is None else f"position {found[0] / (_PROBES - 1):g}"
     else:
         message = (
             f"the schedule of `{name}` is of another kind than the one the training began with"
         )
         raise ValueError(message)  # noqa: TRY004 (the argument of the fit is of the right type)
-    differs = np.array([True])
-    if then.shape[1:] == here.shape[1:]:
-        differs = _differ(then[:count], here[:count], exactly=what == "step")
-    places = np.flatnonzero(differs.reshape(len(differs), -1).any(axis=1))
-    if len(places) == 0:
+    if found is None:
         if steps == steps_before:
             return
         message = f"the training has {steps} steps, and had {steps_before} when it began"
         raise ValueError(message)
-    k = int(places[0])
-    place = f"step {k} of {steps or count}" if what == "step" else f"position {k / (_PROBES - 1):g}"
     message = (
         f"the schedule of `{name}` is not the one the training began with: first at {place}, "
-        f"{then[k].tolist()} then and {here[k].tolist()} now"
+        f"{found[1].tolist()} then and {found[2].tolist()} now"
     )
     if steps != steps_before:
         message += f" ({steps_before} steps then)"
     raise ValueError(message)
+
+
+def _first_step(then: _core.Laid, here: _core.Laid, total: int) -> tuple[int, Any, Any] | None:
+    """Return the first of so many steps that differs, with both values.
+
+    Every step is looked at up to a million; of those behind it as many, and those before the first
+    that differs.
+    """
+    every = -(-total // _MOST)
+    for first, last, stride in ((0, min(total, _MOST), 1), (_MOST, total, every)):
+        found = _first(*(_values(one, first, last, stride) for one in (then, here)), exactly=True)
+        if found is None:
+            continue
+        step = first + found[0] * stride
+        begin = max(step - stride + 1, first)
+        near = _first(*(_values(one, begin, step + 1, 1) for one in (then, here)), exactly=True)
+        return found if near is None else (begin + near[0], *near[1:])
+    return None
+
+
+def _values(laid: _core.Laid, first: int, last: int, every: int) -> NDArray[np.float64]:
+    """Return values of steps: `(steps,)`, or `(steps, groups)`."""
+    values = laid.values(first, last, every)
+    return values if laid.groups is None else values.reshape(-1, laid.groups)
+
+
+def _first(then: Any, here: Any, *, exactly: bool) -> tuple[int, Any, Any] | None:
+    """Return the first place at which two rows of values differ, with both values."""
+    if not len(then) and not len(here):
+        return None
+    if then.shape != here.shape:
+        return 0, then[0], here[0]
+    differs = _differ(then, here, exactly=exactly).reshape(len(then), -1).any(axis=1)
+    return (int(differs.argmax()), then[differs][0], here[differs][0]) if differs.any() else None
 
 
 def _differ(then: Any, here: Any, *, exactly: bool) -> Any:

@@ -133,6 +133,11 @@ class Scheduler(LRScheduler):
             if value not in choices:
                 message = f"`{name}` must be one of {choices}, got {value!r}"
                 raise ValueError(message)
+        if interval == "epoch" and count == "optimizer":
+            message = (
+                '`interval="epoch"` needs `count="calls"`: a step of the optimizer is no epoch'
+            )
+            raise ValueError(message)
         if plateau is not None and not isinstance(plateau, Plateau):
             message = f"`plateau` must be a lehr.Plateau or None, got {plateau!r}"
             raise TypeError(message)
@@ -661,6 +666,7 @@ class Scheduler(LRScheduler):
     def detach(self) -> None:
         """Let go of the optimizer: its steps are no longer counted, nor its loading seen."""
         _remove(self._handles)
+        self._stepper.watch(False)
         _SCHEDULERS.get(self.optimizer, weakref.WeakSet()).discard(self)
 
     def _check_alone(self) -> None:
