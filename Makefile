@@ -42,7 +42,7 @@ test-python: $(VENV)/.installed-dev
 
 # PEERS=path takes an environment with the trainers that is there already.
 test-peers: $(VENV)/.installed-dev $(if $(PEERS),,.venv-peers/.installed) ## Run lehr inside other trainers, in an environment with them
-	PYTHONPATH=python $(or $(PEERS),.venv-peers)/bin/python -m pytest -q -c tests/peers/pytest.ini tests/peers tests/test_resume_matrix.py tests/test_torch_containers.py
+	PYTHONPATH=$(CURDIR)/python $(or $(PEERS),.venv-peers)/bin/python -m pytest -q -c tests/peers/pytest.ini tests/peers tests/test_resume_matrix.py tests/test_torch_containers.py
 
 .venv-peers/.installed: tests/peers/requirements.txt | check-tools
 	$(PYTHON) -m venv .venv-peers
@@ -67,11 +67,11 @@ fmt: $(VENV)/.installed-dev ## Format all code
 # The second part stands beside other schedulers, in the environment that has them.
 bench: $(VENV)/.installed-dev $(if $(PEERS),,.venv-peers/.installed) ## Print the table of ratios
 	$(BIN)/python benches/bench.py
-	PYTHONPATH=python $(or $(PEERS),.venv-peers)/bin/python benches/bench.py scheduler
+	PYTHONPATH=$(CURDIR)/python $(or $(PEERS),.venv-peers)/bin/python benches/bench.py scheduler
 
 # REFERENCE=path takes an environment with fastai that is there already.
 bench-reference: $(VENV)/.installed-dev $(if $(REFERENCE),,.venv-reference/.installed) ## Print our suggestion rules over fastai's, in an environment with both
-	PYTHONPATH=python $(or $(REFERENCE),.venv-reference)/bin/python -W ignore benches/reference.py
+	PYTHONPATH=$(CURDIR)/python $(or $(REFERENCE),.venv-reference)/bin/python -W ignore benches/reference.py
 
 .venv-reference/.installed: | check-tools
 	$(PYTHON) -m venv .venv-reference
