@@ -89,7 +89,7 @@ def test_wrong_schedules_are_refused_at_once(schedules, error, message):
         (0, {}, ValueError, "`steps` must be a whole number of at least 1, got 0"),
         (-3, {}, ValueError, "`steps` must be a whole number of at least 1, got -3"),
         (True, {}, ValueError, "`steps` must be a whole number of at least 1, got True"),
-        (2**60, {}, ValueError, "`steps` must be a whole number"),
+        (2**60, {}, ValueError, "`steps` must be at most 2.53, got 1152921504606846976"),
         (2**70, {}, ValueError, "`steps` must be a whole number"),
         (1.5, {}, TypeError, "`steps`"),
         (None, {}, TypeError, "`steps`"),
@@ -157,7 +157,7 @@ def test_wrong_arguments_are_refused_at_once(steps, options, error, message):
         ({None: LINE}, TypeError, "index, name, predicate or `...`, got None"),
         ({(0, 1): LINE}, TypeError, r"index, name, predicate or `...`, got \(0, 1\)"),
         ({0: {0: LINE}}, TypeError, "must be a schedule, a PhaseSpec, a function"),
-        ({0: Tied("wd", 2)}, TypeError, "must be a schedule, a PhaseSpec, a function"),
+        ({0: Tied("wd", 2)}, KeyError, "is tied to 'wd', which must have a schedule of its own"),
     ],
 )
 def test_groups_that_are_told_wrongly_are_refused(given, error, message):

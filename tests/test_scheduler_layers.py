@@ -110,11 +110,14 @@ def test_unlike_torch_s_the_plateau_goes_below_its_eps_and_never_raises_a_rate()
     assert lower.get_last_lr() == [5e-9]
 
 
-def test_a_first_metric_that_is_infinite_is_a_best_one():
-    """Torch counts it as bad, as nothing is better than its infinite start."""
+@pytest.mark.parametrize("metric", [math.inf, -math.inf, math.nan])
+def test_a_metric_that_is_not_finite_is_no_improvement(metric):
+    """Torch takes minus infinity as the best for ever."""
     scheduler = with_plateau(sgd(), factor=0.5, patience=0)
-    assert not scheduler.observe(math.inf)
-    assert scheduler.observe(math.inf)
+    assert scheduler.observe(metric)
+    assert not scheduler.observe(1.0)
+    assert scheduler.observe(metric)
+    assert not scheduler.observe(0.5)
 
 
 def test_a_first_metric_is_a_best_one_also_where_all_is_to_be_gained():

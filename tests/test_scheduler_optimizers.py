@@ -34,8 +34,11 @@ def test_an_integer_becomes_a_float_and_a_float_stays_one():
 @pytest.mark.parametrize("count", ["calls", "optimizer"])
 def test_a_tensor_is_filled_in_place_and_keeps_its_dtype_and_shape(rate, count):
     optimizer = adamw(2, lr=rate, foreach=False)
-    held = values(optimizer, "lr")
     scheduler = Scheduler(optimizer, {"lr": SchedCos(0.3, 0.1)}, 8, count=count)
+    held = values(optimizer, "lr")
+    # The one that torch gave to both groups stays with the first.
+    assert held[0] is rate
+    assert held[1] is not rate
     dtype, shape = rate.dtype, rate.shape
     for k in range(10):
         now = values(optimizer, "lr")

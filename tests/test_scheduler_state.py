@@ -151,9 +151,17 @@ def test_functions_are_compared_at_33_positions_to_nine_digits():
             "`wd` is not what it was when the training began: .*1.0.* then, .*2.0.* now",
         ),
         ({"lr": LINE, "wd": Tied("lr", 1)}, {"lr": LINE, "wd": LINE}, "`wd` is not what it was"),
-        ({"lr": LINE}, {"lr": {...: LINE}}, r"it was for all groups, and is for \.\.\."),
-        ({"lr": {"a": LINE}}, {"lr": {"b": LINE}}, "it was for 'a', and is for 'b'"),
-        ({"lr": {0: LINE}}, {"lr": {is_odd: LINE}}, "it was for 0, and is for a predicate"),
+        ({"lr": LINE}, {"lr": {...: LINE}}, "for all groups, and are for .*'\\.\\.\\.', .0, 1."),
+        (
+            {"lr": {"a": LINE}},
+            {"lr": {"b": LINE}},
+            "were for .*'a'.*, .0.*, and are for .*'b'.*, .1.",
+        ),
+        (
+            {"lr": {0: LINE}},
+            {"lr": {is_odd: LINE}},
+            "were for .*'0', .0.*, and are for .*'a predicate', .1.",
+        ),
         (
             {"lr": {"a": LINE, "b": LINE}},
             {"lr": {"a": LINE, "b": SchedCos(1, 0)}},
@@ -367,7 +375,9 @@ def test_a_damaged_state_is_refused_and_changes_nothing(state, keep):
 @pytest.mark.parametrize("values", [None, [], [1.0], "x", 3, [[1.0, 2.0]] * 33, ["x"] * 33])
 def test_damaged_values_of_a_function_are_refused_and_change_nothing(values):
     scheduler = Scheduler(sgd(2), {"lr": lambda pos: 1 - pos}, 8)
-    state = broken(fingerprint__schedules__lr={"values": values}, plateau=DELETED)
+    state = broken(
+        fingerprint__schedules__lr={"values": values}, fingerprint__plateau=None, plateau=DELETED
+    )
     unchanged(scheduler, ValueError, "the schedule of `lr`|the `fingerprint` of the state", state)
 
 
@@ -382,12 +392,15 @@ def test_a_state_with_a_plateau_needs_a_plateau():
     unchanged(Scheduler(sgd(2), {"lr": LINE}, 8), ValueError, "make it with `plateau=`", state)
 
 
-def test_a_state_without_a_plateau_begins_one():
+def test_a_state_without_a_plateau_is_one_of_another_training():
     scheduler = Scheduler(sgd(2), {"lr": LINE}, 8, plateau=Plateau(0.5, 0))
     scheduler.observe(1.0)
     scheduler.observe(1.0)
-    scheduler.load_state_dict(at_step(4, {"lr": LINE}))
-    assert scheduler.get_last_lr() == [0.5, 0.5]
+    state = at_step(4, {"lr": LINE})
+    unchanged(scheduler, ValueError, "`plateau` must be as when the training began, None", state)
+    kept = Scheduler(sgd(2), {"lr": LINE}, 8, plateau=Plateau(0.5, 0), keep="step")
+    kept.load_state_dict(state)
+    assert kept.get_last_lr() == [0.5, 0.5]
 
 
 # Copies.

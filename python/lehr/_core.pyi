@@ -826,21 +826,22 @@ class Stepper:
         optimizer: The torch optimizer.
         attend: Called as `attend(what, value)` where there is more to do than writing: "move" with
             a step, where the groups are not as planned or the plan has more; "watch" with the
-            optimizer's steps since the last step, at step 0 and where that is not 1; "epoch" with
-            the argument of `step`.
+            optimizer's steps since the last step, at step 0 and where that is not 1; "others" once
+            it has written over what something else wrote; "still", whether a step of the optimizer
+            moved nothing, and is none; "epoch" with the argument of `step`.
         by_optimizer: Whether the optimizer's steps are counted, and not the calls of `step`.
     """
 
     def __new__(
-        cls, optimizer: Any, attend: Callable[[str, Any], None], by_optimizer: bool
+        cls, optimizer: Any, attend: Callable[[str, Any], Any], by_optimizer: bool
     ) -> Self: ...
     current: int
     """The step whose values are in force."""
     @property
-    def planned_groups(self) -> int:
-        """Number of groups that are planned for."""
+    def stale(self) -> bool:
+        """Whether the optimizer has other groups than planned for, or in another order."""
     def lay(
-        self, groups: int, lines: list[tuple[Laid, str, int | None, list[int]]], more: bool
+        self, groups: list[Any], lines: list[tuple[Laid, str, int | None, list[int]]], more: bool
     ) -> None:
         """Plan what is written: schedules, each with a key, an index into its tuple, and groups."""
     def step(self, epoch: Any = None) -> None:

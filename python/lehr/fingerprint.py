@@ -11,14 +11,17 @@ from lehr import Schedule, _core
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PROBES = 33
+# Where a function is looked at: evenly, and ever closer to both ends, where warmups are.
+_EVEN = [k / 32 for k in range(33)]
+_CLOSE = [2.0**-k for k in range(6, 21)]
+_PROBES = sorted({*_EVEN, *_CLOSE, *(1 - pos for pos in _CLOSE)})
 _RTOL = 1e-9
 # Steps looked at where the length of the training is not known, and at most.
 _STEPS, _MOST = 1000, 1_000_000
 
 
 def fingerprint(sched: Any) -> Any:
-    """Return what identifies a schedule: its JSON, or 33 values of a function; a list of a list."""
+    """Return what identifies a schedule: its JSON, or 63 values of a function; a list of a list."""
     if isinstance(sched, (list, tuple)):
         return [fingerprint(one) for one in sched]
     if isinstance(sched, Schedule):
@@ -26,7 +29,7 @@ def fingerprint(sched: Any) -> Any:
             return sched.to_json()
         except TypeError:
             pass  # it holds a function
-    values = [sched(k / (_PROBES - 1)) for k in range(_PROBES)]
+    values = [sched(pos) for pos in _PROBES]
     return {"values": [np.asarray(value, dtype=np.float64).tolist() for value in values]}
 
 
@@ -60,7 +63,7 @@ def check_same(
     elif isinstance(before, dict) and isinstance(now, dict):
         then, here = (np.asarray(one["values"]) for one in (before, now))
         found = _first(then, here, exactly=False)
-        place = "" if found is None else f"position {found[0] / (_PROBES - 1):g}"
+        place = "" if found is None else f"position {_PROBES[found[0]]:g}"
     else:
         message = (
             f"the schedule of `{name}` is of another kind than the one the training began with"

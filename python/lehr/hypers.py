@@ -1,8 +1,8 @@
 """The one writer of hyper-parameters (rule 12), from its Python side.
 
 Everything in lehr that changes a value in `optimizer.param_groups` goes through the compiled
-writer, or through `keep`. The groups are fetched afresh at every write, because loading an
-optimizer's state replaces the list and its dictionaries.
+writer, or through `keep`, `separate` and `remember_initial` here. The groups are fetched afresh at
+every write, because loading an optimizer's state replaces the list and its dictionaries.
 """
 
 from __future__ import annotations
@@ -133,21 +133,31 @@ def writer(
     return _core.Writer(optimizer, [(name, float_key(name)) for name in names], otherwise)
 
 
-def separate(optimizer: Optimizer) -> None:
+def separate(optimizer: Optimizer, *, shared: bool = False) -> None:
     """Give each group tensors of its own: torch takes the one it was given, into all of them.
 
-    Training fills them in place, which must not change what the caller has.
+    Training fills them in place, which must not change what the caller has, nor other groups.
+
+    Args:
+        optimizer: Any torch optimizer.
+        shared: Whether only tensors are copied that a group before has too.
     """
+    seen: set[int] = set()
+
+    def own(value: Any) -> Any:
+        if isinstance(value, tuple) and any(hasattr(one, "fill_") for one in value):
+            mine = [own(one) for one in value]
+            same = all(a is b for a, b in zip(mine, value, strict=True))
+            return value if same else type(value)(mine)
+        if not hasattr(value, "fill_") or (shared and id(value) not in seen):
+            seen.add(id(value))
+            return value
+        return value.clone()
+
     for group in optimizer.param_groups:
         for key, value in group.items():
             if key != "params":
-                group[key] = _own(value)
-
-
-def _own(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return type(value)(map(_own, value))
-    return value.clone() if hasattr(value, "fill_") else value
+                group[key] = own(value)
 
 
 def keep(optimizer: Optimizer, copy: Callable[[Any], Callable[[], Any]]) -> Callable[[], None]:
@@ -179,7 +189,8 @@ def check_number(group: dict[str, Any], name: str, place: tuple[str, int | None]
     """Raise TypeError where a group holds no number at a place."""
     key, index = place
     value = group[key] if index is None else group[key][index]
-    if not is_number(value):
+    whole = hasattr(value, "fill_") and not value.is_floating_point()
+    if whole or not is_number(value):
         message = f"`{name}` is {value!r} in this optimizer, which is no number to schedule"
         raise TypeError(message)
 
@@ -196,4 +207,6 @@ def holds(group: dict[str, Any], name: str, value: float) -> bool:
 def remember_initial(optimizer: Optimizer) -> None:
     """Keep each group's rate as `initial_lr`, as torch's schedulers do and containers ask for."""
     for group in optimizer.param_groups:
-        group.setdefault("initial_lr", _own(group["lr"]))
+        if "lr" in group:
+            rate = group["lr"]
+            group.setdefault("initial_lr", rate.clone() if hasattr(rate, "fill_") else rate)

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lehr import _core
 from lehr.finder import integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# Beyond this a float64 cannot tell one count from the next.
+_MOST = 2**53
+
+
+def as_names(hypers: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name of a hyper-parameter, or several, as a tuple.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: There is none.
+    """
+    names = (hypers,) if isinstance(hypers, str) else hypers
+    if not isinstance(names, (tuple, list)) or not all(isinstance(one, str) for one in names):
+        message = f"`hypers` must be a name of a hyper-parameter, or a list of them, got {hypers!r}"
+        raise TypeError(message)
+    if not names:
+        message = "`hypers` must hold at least one hyper-parameter, got none"
+        raise ValueError(message)
+    return tuple(names)
 
 
 class Plateau:
@@ -52,18 +72,32 @@ cooldown=0, min_lr=0.0, hypers=('lr',))
         hypers: Sequence[str] = ("lr",),
     ) -> None:
         for name, value in (("patience", patience), ("cooldown", cooldown)):
-            if integer(value, name) < 0:
-                message = f"`{name}` must be at least 0, got {value}"
+            if not 0 <= integer(value, name) <= _MOST:
+                limit = "at least 0" if value < 0 else "at most 2^53"
+                message = f"`{name}` must be {limit}, got {value}"
                 raise ValueError(message)
+        for name, number in (("factor", factor), ("threshold", threshold), ("min_lr", min_lr)):
+            if not hasattr(number, "__float__"):
+                message = f"`{name}` must be a number, got {number!r}"
+                raise TypeError(message)
+        for name, text in (("mode", mode), ("threshold_mode", threshold_mode)):
+            if not isinstance(text, str):
+                message = f"`{name}` must be a string, got {text!r}"
+                raise TypeError(message)
         _core.reduced_lr([0.0], 1.0, min_lr)  # raises where it is out of range
         self.min_lr = float(min_lr)
-        self.hypers = (hypers,) if isinstance(hypers, str) else tuple(hypers)
+        self.hypers = as_names(hypers)
         self._settings = (factor, patience, mode, threshold, threshold_mode, cooldown)
         self.fresh()
 
     def fresh(self) -> _core.Plateau:
         """Return the rule's state before any observation."""
         return _core.Plateau(*self._settings)
+
+    @property
+    def settings(self) -> list[Any]:
+        """What it was made with, as a state holds it."""
+        return [*self._settings, self.min_lr, list(self.hypers)]
 
     def __repr__(self) -> str:
         names = ("factor", "patience", "mode", "threshold", "threshold_mode", "cooldown")

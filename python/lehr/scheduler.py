@@ -12,8 +12,8 @@ import numpy as np
 from lehr import SchedLin, Schedule, _core, hypers
 from lehr._extras import need
 from lehr.finder import integer, keep_value
-from lehr.plateau import Plateau
-from lehr.targets import Targets
+from lehr.plateau import Plateau, as_names
+from lehr.targets import HINT, Targets
 
 if TYPE_CHECKING:
     import torch
@@ -154,10 +154,10 @@ class Scheduler(LRScheduler):
         self._targets = Targets(self.optimizer, schedules, setters, self.steps, self._run)
         self._plateau = plateau
         for name in () if plateau is None else plateau.hypers:
-            if name not in self._targets.parts:
+            if name not in self._targets.own:
                 message = (
                     f"`plateau` must be of hyper-parameters with a schedule of their own, got "
-                    f"{name!r}; there are {sorted(self._targets.parts)}"
+                    f"{name!r}; there are {sorted(self._targets.own)}"
                 )
                 raise KeyError(message)
         self._watched = None if plateau is None else plateau.fresh()
@@ -177,7 +177,7 @@ class Scheduler(LRScheduler):
         self._check_values()
         restore = hypers.keep(self.optimizer, keep_value)
         try:
-            hypers.remember_initial(self.optimizer)
+            self._take_groups()
             self._move(start)
         except BaseException:
             restore()
@@ -192,23 +192,34 @@ class Scheduler(LRScheduler):
 
     def _laid(self, name: str, *, layers: bool = True) -> list[tuple[_core.Laid, list[int]]]:
         """Return what gives the values of a hyper-parameter, with the indices of its groups."""
-        tie = self._targets.ties.get(name)
-        source = name if tie is None else tie.name
-        times = 1.0 if tie is None else tie.times
         if name in self._targets.setters:
-            told = [(self._targets.parts[name][0].schedule, [0])]
-        else:
-            told = self._targets.told(source)
+            return [(self._laid_part(name, 0, 1.0, layers=layers), [0])]
+        found = []
+        for number, (schedule, indices) in enumerate(self._targets.told(name)):
+            if isinstance(schedule, Schedule):
+                found.append((self._laid_part(name, number, 1.0, layers=layers), indices))
+                continue
+            for source, (followed, others) in enumerate(self._targets.told(schedule.name)):
+                shared = [index for index in others if index in indices]
+                laid = self._laid_part(schedule.name, source, schedule.times, layers=layers)
+                if shared != others and laid.groups is not None:
+                    message = (
+                        f"`schedules[{name!r}]` can be tied to {followed!r}, which has one value "
+                        "per group, in all groups alone"
+                    )
+                    raise ValueError(message)
+                found.append((laid, shared))
+        return found
+
+    def _laid_part(self, name: str, number: int, times: float, *, layers: bool) -> _core.Laid:
+        """Return what gives the values of one schedule of a hyper-parameter, times a constant."""
         cooldown = self._cooldown
-        if layers and cooldown is not None and source in cooldown["schedules"]:
-            return [
-                (_core.Laid(one, cooldown["steps"], cooldown["begin"], times=times), indices)
-                for one, (_, indices) in zip(cooldown["schedules"][source], told, strict=True)
-            ]
-        factor, floor = self._factor(source) if layers else (1.0, 0.0)
-        return [
-            (_core.Laid(one, self.steps, 0, factor, floor, times), indices) for one, indices in told
-        ]
+        if layers and cooldown is not None and name in cooldown["schedules"]:
+            schedule = cooldown["schedules"][name][number]
+            return _core.Laid(schedule, cooldown["steps"], cooldown["begin"], times=times)
+        factor, floor = self._factor(name) if layers else (1.0, 0.0)
+        schedule = self._targets.schedule(name, number)
+        return _core.Laid(schedule, self.steps, 0, factor, floor, times)
 
     def _factor(self, name: str) -> tuple[float, float]:
         """Return the plateau's factor of a hyper-parameter, and where its effect ends."""
@@ -219,14 +230,16 @@ class Scheduler(LRScheduler):
     def _lay(self, only: Sequence[str] | None = None) -> None:
         """Plan what every step writes, for the groups the optimizer has now."""
         groups = self.optimizer.param_groups
+        self._targets.look()
         names = [name for name in self.names if only is None or name in only]
         lines = []
+        plan = {name: self._laid(name) for name in self.names}
         # Whose every value is: of a group, at a place.
         owners: dict[tuple[int, tuple[str, int | None]], str] = {}
         for name in names:
             if name in self._targets.setters:
                 continue
-            for laid, indices in self._laid(name):
+            for laid, indices in plan[name]:
                 places = {index: hypers.locate(groups[index], name) for index in indices}
                 for index, place in places.items():
                     hypers.check_number(groups[index], name, place)
@@ -247,11 +260,17 @@ class Scheduler(LRScheduler):
             (set_value, laid)
             for name, set_value in self._targets.setters.items()
             if name in names
-            for laid, _ in self._laid(name)
+            for laid, _ in plan[name]
         ]
         if only is None:
             self._owners = owners
-        self._stepper.lay(len(groups), lines, bool(self._setting))
+        self._plan = plan
+        self._stepper.lay(groups, lines, bool(self._setting))
+
+    def _take_groups(self) -> None:
+        """Make groups that are new, or were loaded, ready: each with tensors of its own."""
+        hypers.separate(self.optimizer, shared=True)
+        hypers.remember_initial(self.optimizer)
 
     @property
     def _total(self) -> int:
@@ -279,8 +298,10 @@ class Scheduler(LRScheduler):
     def _move(self, step: int) -> None:
         """Go to a step and write its values, all or none."""
         stepper, before = self._stepper, self._stepper.current
-        if len(self.optimizer.param_groups) != stepper.planned_groups:
+        if stepper.stale:
             self._lay()
+            self._take_groups()
+        restore = hypers.keep(self.optimizer, keep_value)
         done = []
         try:
             stepper.write(step)
@@ -288,7 +309,7 @@ class Scheduler(LRScheduler):
                 done.append((set_value, laid))
                 set_value(_one_or_list(laid.at(max(step, 0))))
         except BaseException:
-            stepper.write(before)
+            restore()
             for set_value, laid in done[:-1]:
                 set_value(_one_or_list(laid.at(max(before, 0))))
             raise
@@ -341,20 +362,36 @@ class Scheduler(LRScheduler):
         plateau's part: then nothing is changed, and `False` returned.
 
         Args:
-            metric: A number, or a tensor of one. NaN is no improvement.
+            metric: A number, or a tensor of one. What is not finite is no improvement.
 
         Raises:
+            TypeError: `metric` is no number.
             ValueError: The scheduler has no `plateau`.
         """
         if self._watched is None:
             message = "`observe` needs a scheduler made with `plateau=lehr.Plateau(...)`"
             raise ValueError(message)
+        if isinstance(metric, str) or not hasattr(metric, "__float__"):
+            message = f"`metric` must be a number, got {metric!r}"
+            raise TypeError(message)
         if self._cooldown is not None:
             return False
-        fell = self._watched.observe(float(metric))
-        if fell:
-            self.apply()
+        before = self._watched.state
+        try:
+            fell = self._watched.observe(float(metric))
+            if fell:
+                self._write_again()
+        except BaseException:
+            self._watched.state = before
+            self._lay()
+            raise
         return fell
+
+    def _write_again(self) -> None:
+        """Write what a layer has changed, but in a container only where it is in force."""
+        if self._contained:
+            self._active = self._in_force()
+        self._move_active(self._stepper.current)
 
     def cooldown(
         self,
@@ -391,14 +428,17 @@ class Scheduler(LRScheduler):
         if self._cooldown is not None:
             message = f"a cooldown has begun at step {self._cooldown['begin']}"
             raise ValueError(message)
-        names = (hypers,) if isinstance(hypers, str) else tuple(hypers)
+        names = as_names(hypers)
         for name in names:
-            if name not in self._targets.parts:
+            if name not in self._targets.own:
                 message = (
                     f"`hypers` must hold hyper-parameters with a schedule of their own, got "
-                    f"{name!r}; there are {sorted(self._targets.parts)}"
+                    f"{name!r}; there are {sorted(self._targets.own)}"
                 )
                 raise KeyError(message)
+        if self._contained and not {*names} <= {*self._in_force()}:
+            message = f"`cooldown` needs {list(names)} in force: another scheduler is at work"
+            raise ValueError(message)
         length = _core.run_length(steps, self.steps, *self._run)
         begin = max(self._stepper.current, 0)
         schedules = {
@@ -420,7 +460,7 @@ class Scheduler(LRScheduler):
         self._cooldown = {"begin": begin, "steps": length, "schedules": schedules}
         try:
             self._check_values()
-            self.apply()
+            self._write_again()
         except BaseException:
             self._cooldown = None
             self._lay()
@@ -500,11 +540,13 @@ class Scheduler(LRScheduler):
         without a schedule has NaN.
         """
         step = max(self._stepper.current, 0)
+        if self._stepper.stale:
+            self._lay()
         found = {}
         for name in self.names:
             groups = len(self.optimizer.param_groups)
             values = [float("nan")] * groups
-            for laid, indices in self._laid(name):
+            for laid, indices in self._plan[name]:
                 now = laid.at(step)
                 if name in self._targets.setters:
                     values = now
@@ -524,7 +566,7 @@ class Scheduler(LRScheduler):
         """
         state: dict[str, Any] = {
             "step": self._stepper.current,
-            "fingerprint": {"steps": self.steps, "schedules": self._targets.prints()},
+            "fingerprint": self._fingerprint(),
         }
         if self._watched is not None:
             state["plateau"] = list(self._watched.state)
@@ -540,6 +582,26 @@ class Scheduler(LRScheduler):
         if self._contained:
             state["active"] = self._in_force()
         return state
+
+    def _fingerprint(self) -> dict[str, Any]:
+        return {
+            "steps": self.steps,
+            "interval": self.interval,
+            "plateau": None if self._plateau is None else self._plateau.settings,
+            "schedules": self._targets.prints(),
+        }
+
+    def _check_same(self, then: dict[str, Any]) -> None:
+        """Raise ValueError where a state is of another training than this."""
+        now = self._fingerprint()
+        for what in ("interval", "plateau"):
+            if then.get(what) != now[what]:
+                message = (
+                    f"`{what}` must be as when the training began, {then.get(what)!r}, "
+                    f"got {now[what]!r}: {HINT}"
+                )
+                raise ValueError(message)
+        self._targets.check_same(then)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state, and write its values.
@@ -558,7 +620,7 @@ class Scheduler(LRScheduler):
             message = "the state has a plateau, this scheduler none: make it with `plateau=`"
             raise ValueError(message)
         if self._keep is None:
-            self._targets.check_same(fingerprint_then)
+            self._check_same(fingerprint_then)
         elif self._keep == "fraction" and step > 0 and "cooldown" not in state_dict:
             step = _core.carried_step(step, then, self.steps)
         cooldown = self._read_cooldown(state_dict.get("cooldown"))
@@ -572,6 +634,10 @@ class Scheduler(LRScheduler):
                     f"{state_dict['plateau']!r}"
                 )
                 raise ValueError(message) from error
+        unknown = {*state_dict.get("active", [])} - {*self.names}
+        if unknown:
+            message = f"the state has {sorted(unknown)} in force, which are not scheduled here"
+            raise ValueError(message)
         before = self._watched, self._cooldown, self._active
         self._watched, self._cooldown = watched, cooldown
         self._active = state_dict.get("active", self.names)
@@ -596,11 +662,11 @@ class Scheduler(LRScheduler):
             }
             parts = self._targets.parts
             fits = all(
-                name in parts
+                name in self._targets.own
                 and len(parts[name]) == len(each)
                 and all(
-                    one.groups in (None, 1, part.schedule.groups)
-                    for one, part in zip(each, parts[name], strict=True)
+                    one.groups in (None, 1, self._targets.schedule(name, number).groups)
+                    for number, one in enumerate(each)
                 )
                 for name, each in schedules.items()
             )
@@ -657,7 +723,7 @@ class Scheduler(LRScheduler):
     def _after_optimizer_load(self, _optimizer: Any) -> None:
         """Write the values again: the optimizer has those it was saved with (rule 21)."""
         self._trained = self._trained or _has_state(self.optimizer)
-        hypers.remember_initial(self.optimizer)
+        self._take_groups()
         # A child of a container that has yet to be told its step cannot know whose turn it is.
         waits = self._contained and not self._loaded and self._stepper.current <= 0
         if not waits:
@@ -681,14 +747,24 @@ class Scheduler(LRScheduler):
                 )
                 raise ValueError(message)
 
-    def _attend(self, what: str, value: Any) -> None:
-        """Do what a step needs beyond writing."""
+    def _attend(self, what: str, value: Any) -> bool | None:
+        """Do what a step needs beyond writing, or answer what the stepper asks."""
+        if what == "still":
+            return _stands_still(self.optimizer)
         if what == "move":
             self._move(value)
+        elif what == "others":
+            self._warn(
+                "others",
+                "a value was changed since the last step by something else than the Scheduler, "
+                "which has written its own over it: one hyper-parameter cannot have two "
+                "schedulers that multiply, such as ChainedScheduler's or ReduceLROnPlateau",
+            )
         elif what == "epoch":
             self._move(_step_number(value, "epoch"))
         else:
             self._watch(value)
+        return None
 
     def _watch(self, fresh: int) -> None:
         """Warn of what would train at the wrong values (rule 23)."""
@@ -733,9 +809,9 @@ class Scheduler(LRScheduler):
             # Undone by a container: not begun, and nothing of it in force.
             self._stepper.current = -1
         elif self._asked:
-            self._stepper.current = step
+            self._stepper.current = _step_number(step, "last_epoch")
         else:
-            self._move(step)
+            self._move(_step_number(step, "last_epoch"))
         self._asked = False
 
     @property
@@ -769,7 +845,7 @@ class Scheduler(LRScheduler):
 
     def _update_lr(self, epoch: int | None = None) -> None:
         self._driven()
-        self._move(self._stepper.current + 1 if epoch is None else integer(epoch, "epoch"))
+        self._move(self._stepper.current + 1 if epoch is None else _step_number(epoch, "epoch"))
 
     @property
     def _step_count(self) -> int:
@@ -791,7 +867,7 @@ class Scheduler(LRScheduler):
     def base_lrs(self) -> list[float | torch.Tensor]:
         """The rates the optimizer was made with, one per group, as torch has them."""
         groups = self.optimizer.param_groups
-        return [group.get("initial_lr", group["lr"]) for group in groups]
+        return [group.get("initial_lr", group["lr"]) for group in groups if "lr" in group]
 
     @base_lrs.setter
     def base_lrs(self, rates: Any) -> None:
@@ -823,6 +899,8 @@ def _torch_optimizer(optimizer: Any) -> torch.optim.Optimizer:
     """Return the optimizer itself where a host has wrapped it."""
     inner = optimizer
     while isinstance(getattr(inner, "optimizer", None), torch.optim.Optimizer):
+        if inner.optimizer is inner:
+            break
         inner = inner.optimizer
     if not isinstance(inner, torch.optim.Optimizer):
         message = f"`optimizer` must be a torch optimizer, got {optimizer!r}"
@@ -867,6 +945,22 @@ def _step_number(value: Any, name: str) -> int:
     return step
 
 
+def _stands_still(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a step moves nothing by its rates and gradients: torch's checkpoints take such ones.
+
+    Only asked where the first rate is no float above 0. Tensors elsewhere than on the CPU are not
+    waited for.
+    """
+    for group in optimizer.param_groups:
+        rate = group.get("lr")
+        elsewhere = isinstance(rate, torch.Tensor) and rate.device.type != "cpu"
+        if elsewhere or rate is None or rate != 0:
+            return False
+    grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
+    given = [grad for grad in grads if grad is not None]
+    return bool(given) and not any(bool(grad.any()) for grad in given)
+
+
 def _has_state(optimizer: torch.optim.Optimizer) -> bool:
     return any(len(state) > 0 for state in optimizer.state.values())
 
@@ -875,20 +969,21 @@ def _one_or_list(values: list[float]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _weak(method: Callable[..., None], *, needed: bool = False) -> Callable[..., None]:
+def _weak(method: Callable[..., Any], *, needed: bool = False) -> Callable[..., Any]:
     """Return a function that calls a method while its object lives, and does not keep it alive.
 
     Where the method is needed it raises ReferenceError once the object is gone.
     """
     ref = weakref.WeakMethod(method)
 
-    def call(*args: Any) -> None:
+    def call(*args: Any) -> Any:
         bound = ref()
         if bound is not None:
-            bound(*args)
-        elif needed:
+            return bound(*args)
+        if needed:
             message = "the Scheduler is gone: keep it, not only its `step`"
             raise ReferenceError(message)
+        return None
 
     return call
 

@@ -121,7 +121,7 @@ class PhaseSpec:
     """Phases of a training with lengths in steps, epochs, shares or tokens.
 
     A `Scheduler` resolves it once against its run, into the schedule that `combine_scheds` makes of
-    the shares the phases have of the run. Lengths are rounded to the nearest whole step.
+    the shares the phases have of the run. Each phase begins at the nearest whole step.
 
     Args:
         lengths: For each phase its length, such as `"500 steps"`, `"2 epochs"`, `"10%"` or
@@ -142,9 +142,12 @@ class PhaseSpec:
     __slots__ = ("lengths", "scheds")
 
     def __init__(self, lengths: "Iterable[str]", scheds: "Iterable[Any]") -> None:
-        texts = (lengths,) if isinstance(lengths, str) else lengths
-        self.lengths = tuple(texts)
-        self.scheds = tuple(scheds)
+        lengths = [lengths] if isinstance(lengths, str) else lengths
+        for name, value in (("lengths", lengths), ("scheds", scheds)):
+            if not hasattr(value, "__iter__"):
+                message = f"`{name}` must be a list with one for each phase, got {value!r}"
+                raise TypeError(message)
+        self.lengths, self.scheds = tuple(lengths), tuple(scheds)
         for index, length in enumerate(self.lengths):
             if not isinstance(length, str):
                 message = (
@@ -179,6 +182,9 @@ class PhaseSpec:
             ValueError: A length is none, has a unit that nothing here resolves, or the phases do
                 not fill the run.
         """
+        if interval not in ("step", "epoch"):
+            message = f'`interval` must be "step" or "epoch", got {interval!r}'
+            raise ValueError(message)
         run = (interval == "epoch", steps_per_epoch, tokens_per_step)
         total = _core.run_length(steps, None, *run)
         return _core.combine_lengths(self.lengths, self.scheds, total, *run)
@@ -221,6 +227,9 @@ class Tied:
     def __init__(self, name: str, times: float) -> None:
         if not isinstance(name, str):
             message = f"`name` must be the name of a hyper-parameter, got {name!r}"
+            raise TypeError(message)
+        if not hasattr(times, "__float__"):
+            message = f"`times` must be a number, got {times!r}"
             raise TypeError(message)
         self.name = name
         [self.times] = _core.group_values(times, 1, "times")

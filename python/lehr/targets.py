@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lehr import PhaseSpec, Schedule, Tied, _core, combine_scheds
+from lehr import PhaseSpec, Schedule, Tied, _core, combine_scheds, hypers
 from lehr.fingerprint import check_same, fingerprint
 
 if TYPE_CHECKING:
@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     import torch
 
 
+# What to do about a training that has changed.
+HINT = 'give the schedules and `steps` as before, or say `keep="step"` or "fraction"'
+
+
 class _Part(NamedTuple):
-    """A schedule, and what tells the groups it is for."""
+    """A schedule, or a tie, and what tells the groups it is for."""
 
     selector: Any
-    schedule: Schedule
+    schedule: Schedule | Tied
 
     @property
     def label(self) -> str:
@@ -51,36 +55,59 @@ class Targets:
         if not isinstance(schedules, Mapping) or not schedules:
             message = f"`schedules` must map hyper-parameters to schedules, got {schedules!r}"
             raise TypeError(message)
-        self.setters = _checked_setters(setters, schedules)
+        self.setters = _checked_setters(setters, schedules, optimizer)
         self.parts: dict[str, list[_Part]] = {}
-        self.ties: dict[str, Tied] = {}
         # Hyper-parameters that have one value per group, and how many.
         self._counts: dict[str, int] = {}
+        # For each group, told by its parameters: which it was when it was seen first, and which
+        # part of every hyper-parameter is for it. Asked later, a predicate would see what the
+        # schedules have written.
+        self._numbers: dict[Any, int] = {}
+        self._chosen: dict[Any, dict[str, int | None]] = {}
         for name, given in schedules.items():
             if not isinstance(name, str):
                 message = f"`schedules` must have names of hyper-parameters as keys, got {name!r}"
                 raise TypeError(message)
-            if isinstance(given, Tied):
-                self.ties[name] = given
-            else:
-                self.parts[name] = self._read(name, given)
-        for name, tie in self.ties.items():
-            if tie.name not in self.parts:
-                message = (
-                    f"`schedules[{name!r}]` is tied to {tie.name!r}, which must have a schedule of "
-                    f"its own; there are {sorted(self.parts)}"
-                )
-                raise KeyError(message)
-            if tie.name in self.setters:
-                message = (
-                    f"`schedules[{name!r}]` cannot be tied to {tie.name!r}, which has a setter"
-                )
-                raise ValueError(message)
+            self.parts[name] = self._read(name, given)
+        for name, parts in self.parts.items():
+            for part in parts:
+                if isinstance(part.schedule, Tied):
+                    self._check_tie(name, part.schedule)
+        self.look()
+        self._check_found()
 
     @property
     def names(self) -> list[str]:
         """The hyper-parameters."""
-        return [*self.parts, *self.ties]
+        return [*self.parts]
+
+    @property
+    def own(self) -> list[str]:
+        """The hyper-parameters that are tied to no other."""
+        return [
+            name
+            for name, parts in self.parts.items()
+            if not any(isinstance(part.schedule, Tied) for part in parts)
+        ]
+
+    def schedule(self, name: str, number: int) -> Schedule:
+        """Return one schedule of a hyper-parameter of its own."""
+        schedule = self.parts[name][number].schedule
+        if isinstance(schedule, Tied):
+            message = f"`{name}` is tied to {schedule.name!r}"
+            raise TypeError(message)
+        return schedule
+
+    def _check_tie(self, name: str, tie: Tied) -> None:
+        if tie.name not in self.own:
+            message = (
+                f"`schedules[{name!r}]` is tied to {tie.name!r}, which must have a schedule of "
+                f"its own; there are {sorted(self.own)}"
+            )
+            raise KeyError(message)
+        if tie.name in self.setters:
+            message = f"`schedules[{name!r}]` cannot be tied to {tie.name!r}, which has a setter"
+            raise ValueError(message)
 
     def _read(self, name: str, given: Any) -> list[_Part]:
         shown = f"schedules[{name!r}]"
@@ -103,11 +130,11 @@ class Targets:
             parts = [_Part(i, self._schedule(f"{shown}[{i}]", one)) for i, one in enumerate(given)]
         else:
             schedule = self._schedule(shown, given)
-            if schedule.groups is not None:
+            if isinstance(schedule, Schedule) and schedule.groups is not None:
                 self._counts[name] = schedule.groups
             return [_Part(None, schedule)]
         for part in parts:
-            if part.schedule.groups not in (None, 1):
+            if isinstance(part.schedule, Schedule) and part.schedule.groups not in (None, 1):
                 message = (
                     f"`{shown}` must give one value to each group, got a schedule of "
                     f"{part.schedule.groups} for {part.label}"
@@ -115,8 +142,8 @@ class Targets:
                 raise ValueError(message)
         return parts
 
-    def _schedule(self, shown: str, given: Any) -> Schedule:
-        if isinstance(given, Schedule):
+    def _schedule(self, shown: str, given: Any) -> Schedule | Tied:
+        if isinstance(given, (Schedule, Tied)):
             return given
         if isinstance(given, PhaseSpec):
             try:
@@ -132,85 +159,125 @@ class Targets:
         )
         raise TypeError(message)
 
-    def _groups(self, name: str, selector: Any) -> list[int]:
-        """Return the indices of the groups that a selector of `name` tells."""
-        groups = self.optimizer.param_groups
-        if selector is None:
-            return list(range(len(groups)))
-        if selector is ...:
-            others = [p.selector for p in self.parts[name] if p.selector is not ...]
-            taken = {index for other in others for index in self._groups(name, other)}
-            return [index for index in range(len(groups)) if index not in taken]
-        if isinstance(selector, int):
-            found = [selector] if 0 <= selector < len(groups) else []
-        elif isinstance(selector, str):
-            found = [i for i, group in enumerate(groups) if group.get("name") == selector]
-        else:
-            return [i for i, group in enumerate(groups) if selector(group)]
-        if not found:
-            names = [group["name"] for group in groups if "name" in group]
-            message = (
-                f"`schedules[{name!r}]` has a schedule for group {selector!r}, which the optimizer "
-                f"has not: it has {len(groups)} groups, named {names}"
-            )
-            raise KeyError(message)
-        return found
+    def look(self) -> None:
+        """Tell which schedules are for the groups that were not there before."""
+        numbers, chosen = dict(self._numbers), dict(self._chosen)
+        for index, group in enumerate(self.optimizer.param_groups):
+            key = _key(group, index)
+            if key not in numbers:
+                numbers[key] = len(numbers)
+                chosen[key] = {name: self._choose(name, numbers[key], group) for name in self.parts}
+        self._numbers, self._chosen = numbers, chosen
 
-    def told(self, name: str) -> list[tuple[Schedule, list[int]]]:
-        """Return the schedules of a hyper-parameter, each with the indices of its groups."""
-        groups = len(self.optimizer.param_groups)
-        if self._counts.get(name, groups) != groups:
+    def _choose(self, name: str, number: int, group: dict[str, Any]) -> int | None:
+        """Return which part of a hyper-parameter is for a group."""
+        found, rest = [], None
+        for index, (selector, _) in enumerate(self.parts[name]):
+            if selector is ...:
+                rest = index
+            elif selector is None or (
+                selector(group) if callable(selector) else selector in (number, group.get("name"))
+            ):
+                found.append(index)
+        if len(found) > 1:
             message = (
-                f"`schedules[{name!r}]` gives {self._counts[name]} groups a value each, the "
-                f"optimizer has {groups}"
+                f"`schedules[{name!r}]` gives group {number} more than one schedule, the last by "
+                f"{self.parts[name][found[-1]].label}"
             )
             raise ValueError(message)
-        told = [(part.schedule, self._groups(name, part.selector)) for part in self.parts[name]]
-        seen: set[int] = set()
-        for (_, indices), part in zip(told, self.parts[name], strict=True):
-            if seen & set(indices):
-                message = (
-                    f"`schedules[{name!r}]` gives group {min(seen & set(indices))} more than one "
-                    f"schedule, the last by {part.label}"
-                )
-                raise ValueError(message)
-            seen |= set(indices)
-        return told
+        return found[0] if found else rest
+
+    def _check_found(self) -> None:
+        """Raise KeyError where an index or a name tells no group."""
+        groups = self.optimizer.param_groups
+        for name, parts in self.parts.items():
+            if name in self.setters:
+                continue
+            self._check_count(name)
+            told = {chosen[name] for chosen in self._chosen.values()}
+            for index, (selector, _) in enumerate(parts):
+                if isinstance(selector, (int, str)) and index not in told:
+                    names = [group["name"] for group in groups if "name" in group]
+                    message = (
+                        f"`schedules[{name!r}]` has a schedule for group {selector!r}, which the "
+                        f"optimizer has not: it has {len(groups)} groups, named {names}"
+                    )
+                    raise KeyError(message)
+
+    def _check_count(self, name: str) -> None:
+        groups = self.optimizer.param_groups
+        count = self._counts.get(name, len(groups))
+        numbers = sorted(self._numbers[_key(group, index)] for index, group in enumerate(groups))
+        if count != len(groups) or (name in self._counts and numbers != list(range(count))):
+            message = (
+                f"`schedules[{name!r}]` gives {count} groups a value each, the optimizer has "
+                f"{len(groups)}"
+            )
+            if count == len(groups):
+                message += ", which are not those it was made with"
+            raise ValueError(message)
+
+    def told(self, name: str) -> list[tuple[Schedule | Tied, list[int]]]:
+        """Return the schedules of a hyper-parameter, each with the indices of its groups."""
+        self._check_count(name)
+        keys = [_key(group, index) for index, group in enumerate(self.optimizer.param_groups)]
+        # Values one per group are in the order in which the groups came.
+        order = sorted(range(len(keys)), key=lambda index: self._numbers[keys[index]])
+        return [
+            (part.schedule, [index for index in order if self._chosen[keys[index]][name] == number])
+            for number, part in enumerate(self.parts[name])
+        ]
 
     def prints(self) -> dict[str, Any]:
         """Return the fingerprint of each hyper-parameter."""
-        prints: dict[str, Any] = {
-            name: fingerprint(parts[0].schedule)
-            if parts[0].selector is None
-            else [[part.label, fingerprint(part.schedule)] for part in parts]
-            for name, parts in self.parts.items()
-        }
-        return prints | {name: {"tied": t.name, "times": t.times} for name, t in self.ties.items()}
+        prints: dict[str, Any] = {}
+        for name, parts in self.parts.items():
+            if parts[0].selector is None:
+                prints[name] = _print(parts[0].schedule)
+            else:
+                prints[name] = [
+                    [part.label, _print(part.schedule), sorted(indices)]
+                    for part, (_, indices) in zip(parts, self.told(name), strict=True)
+                ]
+        return prints
 
     def check_same(self, then: dict[str, Any]) -> None:
         """Raise ValueError where the schedules of a state are others than here."""
         now = self.prints()
         before = then["schedules"]
-        hint = 'give the schedules and `steps` as before, or say `keep="step"` or "fraction"'
         if now.keys() != before.keys():
             message = (
                 f"`schedules` must schedule {sorted(before)} as in the state, got {sorted(now)}: "
-                + hint
+                + HINT
             )
             raise ValueError(message)
         try:
             for name in now:
                 _check_parts(name, before[name], now[name], self.steps, then["steps"])
         except ValueError as error:
-            message = f"{error}: {hint}"
+            message = f"{error}: {HINT}"
             raise ValueError(message) from None
         except (KeyError, IndexError, TypeError) as error:
             message = f"the `fingerprint` of the state is damaged, got {then!r:.200}"
             raise ValueError(message) from error
 
 
+def _key(group: dict[str, Any], index: int) -> Any:
+    """Tell a group by its first parameter: its dictionary changes when a state is loaded."""
+    params = group["params"]
+    return id(params[0]) if params else ("empty", index)
+
+
+def _print(schedule: Schedule | Tied) -> Any:
+    if isinstance(schedule, Tied):
+        return {"tied": schedule.name, "times": schedule.times}
+    return fingerprint(schedule)
+
+
 def _checked_setters(
-    setters: Mapping[str, Callable[[Any], Any]] | None, schedules: Any
+    setters: Mapping[str, Callable[[Any], Any]] | None,
+    schedules: Mapping[str, Any],
+    optimizer: torch.optim.Optimizer,
 ) -> dict[str, Callable[[Any], Any]]:
     if not isinstance(setters, (Mapping, type(None))):
         message = f"`setters` must map hyper-parameters to functions, got {setters!r}"
@@ -224,22 +291,27 @@ def _checked_setters(
         if given is None or isinstance(given, (Mapping, list, tuple, Tied)):
             message = f"`setters[{name!r}]` needs one schedule in `schedules`, got {given!r}"
             raise ValueError(message)
+        if any(hypers.has(group, name) for group in optimizer.param_groups):
+            message = f"`setters[{name!r}]` must be of no key of the optimizer, which has `{name}`"
+            raise ValueError(message)
     return setters
 
 
 def _check_parts(name: str, before: Any, now: Any, steps: int, steps_before: int) -> None:
     """Compare the fingerprints of one hyper-parameter: of one schedule, of parts, or of a tie."""
-    labels = [[part[0] for part in one] if isinstance(one, list) else None for one in (before, now)]
-    if labels[0] != labels[1]:
-        told = ["all groups" if one is None else ", ".join(one) for one in labels]
+    told = [
+        [(label, groups) for label, _, groups in one] if isinstance(one, list) else "all groups"
+        for one in (before, now)
+    ]
+    if told[0] != told[1]:
         message = (
-            f"the schedule of `{name}` is not the one the training began with: it was for "
-            f"{told[0]}, and is for {told[1]}"
+            f"the schedules of `{name}` are not for the groups the training began with: they were "
+            f"for {told[0]}, and are for {told[1]}"
         )
         raise ValueError(message)
-    if labels[0] is not None:
-        for (label, then), (_, here) in zip(before, now, strict=True):
-            check_same(f"{name}[{label}]", then, here, steps, steps_before)
+    if isinstance(before, list):
+        for (label, then, _), (_, here, _) in zip(before, now, strict=True):
+            _check_parts(f"{name}[{label}]", then, here, steps, steps_before)
     elif any(isinstance(one, dict) and "tied" in one for one in (before, now)):
         if before != now:
             message = (

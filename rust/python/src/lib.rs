@@ -13,8 +13,8 @@ mod suggest;
 mod sweep;
 mod writer;
 
-/// The compiled part of lehr.
-#[pyo3::pymodule]
+/// The compiled part of lehr. `writer.rs` borrows references, which only the GIL makes safe.
+#[pyo3::pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     use crate::noop::Noop;

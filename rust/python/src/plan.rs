@@ -134,6 +134,13 @@ fn run(
         Some(steps) => Some(count(steps, "steps_per_epoch")?),
     };
     let tokens_per_step = tokens_per_step.map(|n| number(n, "tokens_per_step")).transpose()?;
+    if let Some(tokens) = tokens_per_step
+        && !(tokens.is_finite() && tokens > 0.0)
+    {
+        return Err(PyValueError::new_err(format!(
+            "`tokens_per_step` must be a finite number above 0, got {tokens:?}"
+        )));
+    }
     Ok(Run { counts_epochs, steps_per_epoch, tokens_per_step })
 }
 
@@ -150,6 +157,9 @@ fn count(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
     }
     match integer(value, name)?.extract::<u64>() {
         Ok(steps) if (1..=1 << 53).contains(&steps) => Ok(steps),
+        Ok(steps) if steps > 0 => {
+            Err(PyValueError::new_err(format!("`{name}` must be at most 2^53, got {steps}")))
+        }
         _ => Err(wrong()),
     }
 }

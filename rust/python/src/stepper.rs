@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1};
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -11,13 +12,13 @@ use pyo3::types::{PyDict, PyFloat, PyList, PyString};
 
 use crate::error::OrPy;
 use crate::schedule::Schedule;
-use crate::writer::{Place, Rebuilt, groups_of};
+use crate::writer::{Pending, Place, groups_of};
 
 /// A schedule laid on the steps of a training.
 #[pyclass(frozen, module = "lehr._core")]
 pub struct Laid {
+    schedule: Py<Schedule>,
     laid: lehr_core::plan::Laid,
-    groups: Option<usize>,
 }
 
 #[pymethods]
@@ -25,27 +26,25 @@ impl Laid {
     #[new]
     #[pyo3(signature = (schedule, steps, begin = 0, factor = 1.0, floor = 0.0, times = 1.0))]
     fn new(
-        schedule: &Bound<'_, Schedule>,
+        schedule: Py<Schedule>,
         steps: u64,
         begin: u64,
         factor: f64,
         floor: f64,
         times: f64,
     ) -> PyResult<Self> {
-        let schedule = schedule.get().0.clone();
-        let groups = schedule.groups();
-        let laid = lehr_core::plan::Laid::new(schedule, begin, steps, factor, floor, times);
-        Ok(Self { laid: laid.or_py()?, groups })
+        let laid = lehr_core::plan::Laid::new(begin, steps, factor, floor, times).or_py()?;
+        Ok(Self { schedule, laid })
     }
 
     #[getter]
     fn groups(&self) -> Option<usize> {
-        self.groups
+        self.schedule.get().0.groups()
     }
 
     /// The values at a step, one or one a group.
     fn at(&self, step: u64) -> PyResult<Vec<f64>> {
-        self.laid.at(step).or_py()
+        self.laid.at(&self.schedule.get().0, step).or_py()
     }
 
     /// The values at every `every`th step from `first` up to `last`, those of the groups side by
@@ -58,7 +57,19 @@ impl Laid {
         last: u64,
         every: usize,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        Ok(self.laid.values(first, last, every).or_py()?.into_pyarray(py))
+        Ok(self.laid.values(&self.schedule.get().0, first, last, every).or_py()?.into_pyarray(py))
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "the signature PyO3 asks for")]
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.schedule)
+    }
+}
+
+impl Laid {
+    #[inline]
+    fn one(&self, step: u64) -> Option<f64> {
+        self.laid.one(&self.schedule.get().0, step)
     }
 }
 
@@ -69,6 +80,8 @@ struct Line {
     groups: Vec<usize>,
     /// Whether those are all.
     everywhere: bool,
+    /// The bits of the value written last, of NaN before.
+    written: AtomicU64,
 }
 
 /// Hyper-parameters that are written together: more of them take turns.
@@ -77,8 +90,8 @@ const TOGETHER: usize = 4;
 /// What is written at a step.
 #[derive(Default)]
 struct Plan {
-    /// The number of groups it was made for.
-    groups: usize,
+    /// The groups it was made for, by their addresses.
+    groups: Vec<usize>,
     lines: Vec<Line>,
     /// Whether there is more to do than writing.
     more: bool,
@@ -93,7 +106,8 @@ struct GivenLine(Py<Laid>, Py<PyString>, Option<usize>, Vec<usize>);
 /// `attend(what, value)` is called where more is to be done than writing: "move", a step to move
 /// to where the groups are others than planned, or the plan has more; "watch", the number of
 /// optimizer steps since the last step, at step 0 and wherever that is not 1, while it is asked to
-/// watch; "epoch", the argument of `step`.
+/// watch; "others", once it has written over what something else wrote; "still", whether a step of
+/// the optimizer at rate 0 was one; "epoch", the argument of `step`.
 #[pyclass(frozen, module = "lehr._core")]
 pub struct Stepper {
     optimizer: Py<PyAny>,
@@ -105,6 +119,10 @@ pub struct Stepper {
     taken: AtomicU64,
     seen: AtomicU64,
     watching: AtomicBool,
+    /// Whether something else is known to write.
+    others: AtomicBool,
+    /// Whether it is writing now.
+    writing: AtomicBool,
     plan: Mutex<Arc<Plan>>,
 }
 
@@ -120,21 +138,25 @@ impl Stepper {
             taken: AtomicU64::new(0),
             seen: AtomicU64::new(0),
             watching: AtomicBool::new(true),
+            others: AtomicBool::new(false),
+            writing: AtomicBool::new(false),
             plan: Mutex::default(),
         }
     }
 
     /// Plan what is written, in an optimizer of so many groups.
-    fn lay(&self, groups: usize, lines: Vec<GivenLine>, more: bool) {
+    fn lay(&self, groups: &Bound<'_, PyList>, lines: Vec<GivenLine>, more: bool) {
         let lines = lines
             .into_iter()
             .map(|GivenLine(laid, key, index, indices)| Line {
                 laid,
                 place: Place { key, index },
-                everywhere: indices.len() == groups,
+                everywhere: indices.len() == groups.len(),
                 groups: indices,
+                written: AtomicU64::new(f64::NAN.to_bits()),
             })
             .collect();
+        let groups = groups.iter().map(|group| group.as_ptr().addr()).collect();
         let plan = Arc::new(Plan { groups, lines, more });
         let before =
             std::mem::replace(&mut *self.plan.lock().unwrap_or_else(PoisonError::into_inner), plan);
@@ -160,10 +182,10 @@ impl Stepper {
         self.watching.store(watch, Relaxed);
     }
 
-    /// Number of groups planned for.
+    /// Whether the optimizer has other groups than planned for, or has them in another order.
     #[getter]
-    fn planned_groups(&self) -> usize {
-        self.plan().groups
+    fn stale(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(!self.plan().fits(&groups_of(self.optimizer.bind(py))?))
     }
 
     /// Go to the next step and write its values.
@@ -194,6 +216,15 @@ impl Stepper {
         kwargs: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let _ = (args, kwargs);
+        // torch's checkpoints take a step at rate 0 to make an optimizer's state.
+        let groups = groups_of(self.optimizer.bind(py))?;
+        if let Ok(group) = groups.get_item(0)
+            && let Some(rate) = group.cast::<PyDict>()?.get_item(intern!(py, "lr"))?
+            && rate.cast_exact::<PyFloat>().is_ok_and(|rate| rate.value() != 0.0)
+        {
+        } else if self.attend.call1(py, (intern!(py, "still"), 0))?.is_truthy(py)? {
+            return Ok(());
+        }
         if !self.by_optimizer {
             self.taken.fetch_add(1, Relaxed);
             return Ok(());
@@ -215,13 +246,20 @@ impl Stepper {
     /// Write the values of a step, and say nothing of it.
     fn write(&self, py: Python<'_>, step: i64) -> PyResult<()> {
         let groups = groups_of(self.optimizer.bind(py))?;
-        self.plan().write(py, &groups, step)
+        self.guarded(|| self.plan().write(py, &groups, step)).map(|_| ())
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "the signature PyO3 asks for")]
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.optimizer)?;
-        visit.call(&self.attend)
+        visit.call(&self.attend)?;
+        // Nobody holds the lock while Python code runs.
+        if let Ok(plan) = self.plan.try_lock() {
+            for line in &plan.lines {
+                visit.call(&line.laid)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -241,58 +279,95 @@ impl Stepper {
         self.attend.call1(py, (what, value)).map(|_| ())
     }
 
+    /// Write, unless what is written writes itself: a tensor may run anything when it is filled.
+    #[inline]
+    fn guarded<T>(&self, write: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+        if self.writing.swap(true, Relaxed) {
+            return Err(PyRuntimeError::new_err(
+                "the Scheduler was moved by what it was writing to: a tensor's `fill_`",
+            ));
+        }
+        let result = write();
+        self.writing.store(false, Relaxed);
+        result
+    }
+
     #[inline]
     fn advance(&self, py: Python<'_>) -> PyResult<()> {
         let current = self.step.load(Relaxed);
-        let next = current + 1;
+        let next = current.saturating_add(1);
         let groups = groups_of(self.optimizer.bind(py))?;
         let plan = self.plan();
-        if groups.len() != plan.groups || plan.more {
+        if plan.more || !plan.fits(&groups) {
             return self.attend(py, intern!(py, "move"), next);
         }
-        if let Err(error) = plan.write(py, &groups, next) {
-            // What was written before the error: nothing is left half-changed.
-            let _ = plan.write(py, &groups, current);
-            return Err(error);
-        }
+        let others = self.guarded(|| match plan.write(py, &groups, next) {
+            Err(error) => {
+                // What was written before the error: nothing is left half-changed.
+                let restored = plan.write(py, &groups, current);
+                if let Err(worse) = restored
+                    && !worse.is_instance_of::<PyException>(py)
+                {
+                    return Err(worse);
+                }
+                Err(error)
+            }
+            others => others,
+        })?;
         self.step.store(next, Relaxed);
+        if others && !self.others.swap(true, Relaxed) {
+            return self.attend(py, intern!(py, "others"), next);
+        }
         Ok(())
     }
 }
 
 impl Plan {
-    /// Write the values of a step.
+    /// Whether these are the groups it was made for.
     #[inline]
-    fn write<'py>(&self, py: Python<'py>, groups: &Bound<'py, PyList>, step: i64) -> PyResult<()> {
+    fn fits(&self, groups: &Bound<'_, PyList>) -> bool {
+        groups.len() == self.groups.len()
+            && groups.iter().zip(&self.groups).all(|(group, known)| group.as_ptr().addr() == *known)
+    }
+
+    /// Write the values of a step; return whether the first group held others than were written.
+    #[inline]
+    fn write<'py>(
+        &self,
+        py: Python<'py>,
+        groups: &Bound<'py, PyList>,
+        step: i64,
+    ) -> PyResult<bool> {
         let step = step.max(0).unsigned_abs();
         // Those with one value for all groups go together, group by group.
         let mut all: [Option<One<'_, 'py>>; TOGETHER] = [const { None }; TOGETHER];
         let mut free = all.iter_mut();
+        let mut others = false;
         for line in &self.lines {
-            let laid = &line.laid.get().laid;
-            let value = laid.one(step).map(|value| PyFloat::new(py, value));
-            match value {
-                Some(value) if line.everywhere => match free.next() {
-                    Some(slot) => {
-                        *slot =
-                            Some(One { place: &line.place, value, rebuilt: Rebuilt::default() });
-                    }
-                    None => line.put_all(groups, &value)?,
-                },
-                Some(value) => line.put_all(groups, &value)?,
-                None => line.put_each(groups, &laid.at(step).or_py()?)?,
+            let laid = line.laid.get();
+            let Some(value) = laid.one(step) else {
+                line.written.store(f64::NAN.to_bits(), Relaxed);
+                line.put_each(groups, &laid.at(step)?)?;
+                continue;
+            };
+            let expected = f64::from_bits(line.written.swap(value.to_bits(), Relaxed));
+            let value = PyFloat::new(py, value);
+            let pending = Pending::new(expected);
+            match if line.everywhere { free.next() } else { None } {
+                Some(slot) => *slot = Some(One { place: &line.place, value, pending }),
+                None => others |= line.put_all(groups, &value, pending)?,
             }
         }
-        if all[0].is_none() {
-            return Ok(());
-        }
-        for group in groups {
-            let group = group.cast::<PyDict>()?;
-            for one in all.iter_mut().map_while(Option::as_mut) {
-                one.place.put(group, &one.value, &mut one.rebuilt)?;
+        if all[0].is_some() {
+            for group in groups {
+                let group = group.cast::<PyDict>()?;
+                for one in all.iter_mut().map_while(Option::as_mut) {
+                    one.place.put(group, &one.value, &mut one.pending)?;
+                }
             }
+            others |= all.iter().flatten().any(|one| one.pending.others);
         }
-        Ok(())
+        Ok(others)
     }
 }
 
@@ -300,7 +375,7 @@ impl Plan {
 struct One<'a, 'py> {
     place: &'a Place,
     value: Bound<'py, PyFloat>,
-    rebuilt: Rebuilt<'py>,
+    pending: Pending<'py>,
 }
 
 impl Line {
@@ -308,23 +383,24 @@ impl Line {
         &self,
         groups: &Bound<'py, PyList>,
         value: &Bound<'py, PyFloat>,
-    ) -> PyResult<()> {
-        let mut rebuilt = Rebuilt::default();
+        mut pending: Pending<'py>,
+    ) -> PyResult<bool> {
         for index in &self.groups {
             let group = groups.get_item(*index)?;
-            self.place.put(group.cast::<PyDict>()?, value, &mut rebuilt)?;
+            self.place.put(group.cast::<PyDict>()?, value, &mut pending)?;
         }
-        Ok(())
+        Ok(pending.others)
     }
 
     fn put_each(&self, groups: &Bound<'_, PyList>, values: &[f64]) -> PyResult<()> {
         if let [value] = values {
-            return self.put_all(groups, &PyFloat::new(groups.py(), *value));
+            let value = PyFloat::new(groups.py(), *value);
+            return self.put_all(groups, &value, Pending::default()).map(|_| ());
         }
         for (index, value) in self.groups.iter().zip(values) {
             let group = groups.get_item(*index)?;
             let value = PyFloat::new(group.py(), *value);
-            self.place.put(group.cast::<PyDict>()?, &value, &mut Rebuilt::default())?;
+            self.place.put(group.cast::<PyDict>()?, &value, &mut Pending::default())?;
         }
         Ok(())
     }

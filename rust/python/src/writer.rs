@@ -17,9 +17,35 @@ pub struct Place {
     pub index: Option<usize>,
 }
 
-/// The last pair that was rebuilt, and its successor: groups that share one share the other.
+/// What is known of a value as it goes from group to group.
 #[derive(Default)]
-pub struct Rebuilt<'py>(Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>);
+pub struct Pending<'py> {
+    /// The last pair that was rebuilt, and its successor: groups that share one share the other.
+    rebuilt: Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>,
+    /// The value that the first group should hold, until it is looked at.
+    expected: Option<f64>,
+    /// Whether it held another: something else writes.
+    pub others: bool,
+}
+
+impl Pending<'_> {
+    /// A value that takes the place of `expected`, or of anything where that is not a number.
+    #[inline]
+    pub fn new(expected: f64) -> Self {
+        Self { expected: (!expected.is_nan()).then_some(expected), ..Self::default() }
+    }
+
+    /// Look at the float that the first group holds.
+    ///
+    /// # Safety
+    /// `held` is a float, and the interpreter is attached.
+    #[inline]
+    unsafe fn look(&mut self, held: *mut ffi::PyObject) {
+        if let Some(expected) = self.expected.take() {
+            self.others = unsafe { ffi::PyFloat_AsDouble(held) } != expected;
+        }
+    }
+}
 
 impl Place {
     fn get<'py>(&self, group: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
@@ -65,9 +91,9 @@ impl Place {
         &self,
         group: &Bound<'py, PyDict>,
         value: &Bound<'py, PyFloat>,
-        rebuilt: &mut Rebuilt<'py>,
+        pending: &mut Pending<'py>,
     ) -> PyResult<()> {
-        match self.short(group, value, rebuilt) {
+        match self.short(group, value, pending) {
             Some(done) => done,
             None => self.put_other(group, value),
         }
@@ -79,7 +105,7 @@ impl Place {
         &self,
         group: &Bound<'py, PyDict>,
         value: &Bound<'py, PyFloat>,
-        rebuilt: &mut Rebuilt<'py>,
+        pending: &mut Pending<'py>,
     ) -> Option<PyResult<()>> {
         let py = group.py();
         let (group, key) = (group.as_ptr(), self.key.as_ptr());
@@ -93,18 +119,23 @@ impl Place {
                 return None;
             }
             let new = match self.index {
-                None if ffi::PyFloat_CheckExact(held) != 0 => value.as_ptr(),
+                None if ffi::PyFloat_CheckExact(held) != 0 => {
+                    pending.look(held);
+                    value.as_ptr()
+                }
                 None => return None,
-                Some(index) => match &rebuilt.0 {
+                Some(index) => match &pending.rebuilt {
                     Some((before, after)) if before.as_ptr() == held => after.as_ptr(),
                     _ => {
                         let index = isize::try_from(index).ok().filter(|index| *index < 2)?;
-                        if ffi::PyTuple_CheckExact(held) == 0
-                            || ffi::PyTuple_Size(held) != 2
-                            || ffi::PyFloat_CheckExact(ffi::PyTuple_GetItem(held, index)) == 0
-                        {
+                        if ffi::PyTuple_CheckExact(held) == 0 || ffi::PyTuple_Size(held) != 2 {
                             return None;
                         }
+                        let current = ffi::PyTuple_GetItem(held, index);
+                        if ffi::PyFloat_CheckExact(current) == 0 {
+                            return None;
+                        }
+                        pending.look(current);
                         let other = ffi::PyTuple_GetItem(held, 1 - index);
                         let pair = ffi::PyTuple_New(2);
                         if pair.is_null() {
@@ -115,7 +146,7 @@ impl Place {
                         ffi::PyTuple_SetItem(pair, 1 - index, ffi::Py_NewRef(other));
                         let pair = Bound::from_owned_ptr(py, pair);
                         let new = pair.as_ptr();
-                        rebuilt.0 = Some((Bound::from_borrowed_ptr(py, held), pair));
+                        pending.rebuilt = Some((Bound::from_borrowed_ptr(py, held), pair));
                         new
                     }
                 },
@@ -176,7 +207,7 @@ pub fn write_hyper(name: &str, writes: Vec<Write<'_>>) -> PyResult<()> {
     }
     for (group, place, value) in &writes {
         let value = PyFloat::new(group.py(), *value);
-        place.put(group, &value, &mut Rebuilt::default())?;
+        place.put(group, &value, &mut Pending::default())?;
     }
     Ok(())
 }
@@ -230,7 +261,7 @@ impl Writer {
             match value.cast_exact::<PyFloat>() {
                 Ok(value) if value.value().is_finite() && place.all_floats(&groups)? => {
                     for group in &groups {
-                        place.put(group.cast::<PyDict>()?, value, &mut Rebuilt::default())?;
+                        place.put(group.cast::<PyDict>()?, value, &mut Pending::default())?;
                     }
                 }
                 _ => {

@@ -1,19 +1,18 @@
 //! A schedule on the integer steps of a training.
 
 use super::reduced;
-use crate::error::{Result, value_error};
+use crate::error::{Error, Result, value_error};
 use crate::schedule::Schedule;
 
 /// Steps evaluated together.
 const CHUNK: usize = 4096;
 
-/// A schedule laid on `steps` integer steps from step `begin` on; what it gives is scaled.
+/// How a schedule is laid on `steps` integer steps from step `begin` on, and scaled.
 ///
 /// At step k the position is `(k - begin) / steps`, clamped to `[0, 1]` (rules 1 and 5), and the
 /// value `times * max(f(pos) * factor, min(f(pos), floor))`.
-#[derive(Clone)]
+#[derive(Clone, Copy, Debug)]
 pub struct Laid {
-    schedule: Schedule,
     begin: u64,
     steps: u64,
     factor: f64,
@@ -24,15 +23,8 @@ pub struct Laid {
 }
 
 impl Laid {
-    /// Lay `schedule` on steps.
-    pub fn new(
-        schedule: Schedule,
-        begin: u64,
-        steps: u64,
-        factor: f64,
-        floor: f64,
-        times: f64,
-    ) -> Result<Self> {
+    /// Lay a schedule on steps.
+    pub fn new(begin: u64, steps: u64, factor: f64, floor: f64, times: f64) -> Result<Self> {
         if steps == 0 {
             return Err(value_error!("`steps` must be at least 1, got 0"));
         }
@@ -45,13 +37,7 @@ impl Laid {
             }
         }
         let bare = factor == 1.0 && times == 1.0;
-        Ok(Self { schedule, begin, steps, factor, floor, times, bare })
-    }
-
-    /// The number of groups the schedule gives values for.
-    #[must_use]
-    pub fn groups(&self) -> Option<usize> {
-        self.schedule.groups()
+        Ok(Self { begin, steps, factor, floor, times, bare })
     }
 
     /// The position at a step.
@@ -69,14 +55,14 @@ impl Laid {
     /// The value at a step by the short way: `None` where [`Laid::at`] has to be asked.
     #[inline]
     #[must_use]
-    pub fn one(&self, step: u64) -> Option<f64> {
-        self.schedule.at_inside(self.pos(step)).map(|value| self.scaled(value))
+    pub fn one(&self, schedule: &Schedule, step: u64) -> Option<f64> {
+        schedule.at_inside(self.pos(step)).map(|value| self.scaled(value))
     }
 
     /// The values at a step: one, or one a group.
-    pub fn at(&self, step: u64) -> Result<Vec<f64>> {
-        let mut values = vec![0.0; self.groups().unwrap_or(1)];
-        self.schedule.at_groups(self.pos(step), &mut values)?;
+    pub fn at(&self, schedule: &Schedule, step: u64) -> Result<Vec<f64>> {
+        let mut values = vec![0.0; schedule.groups().unwrap_or(1)];
+        schedule.at_groups(self.pos(step), &mut values)?;
         for value in &mut values {
             *value = self.scaled(*value);
         }
@@ -85,20 +71,31 @@ impl Laid {
 
     /// The values at every `every`th step from `first` up to `last`, those of the groups side by
     /// side. The same bits as [`Laid::at`] gives.
-    pub fn values(&self, first: u64, last: u64, every: usize) -> Result<Vec<f64>> {
+    pub fn values(
+        &self,
+        schedule: &Schedule,
+        first: u64,
+        last: u64,
+        every: usize,
+    ) -> Result<Vec<f64>> {
+        let every = every.max(1);
+        let count = last.saturating_sub(first).div_ceil(every as u64);
+        let too_large = || Error::Memory(format!("{count} steps do not fit into memory"));
+        let size = usize::try_from(count)
+            .ok()
+            .and_then(|count| count.checked_mul(schedule.groups().unwrap_or(1)))
+            .ok_or_else(too_large)?;
         let mut values = Vec::new();
+        values.try_reserve_exact(size).map_err(|_| too_large())?;
         let mut positions = Vec::with_capacity(CHUNK);
-        let mut steps = (first..last).step_by(every.max(1));
+        let mut steps = (first..last).step_by(every);
         loop {
             positions.clear();
             positions.extend(steps.by_ref().take(CHUNK).map(|step| self.pos(step)));
             if positions.is_empty() {
                 return Ok(values);
             }
-            let chunk = self.schedule.at_many(&positions)?;
-            values.try_reserve(chunk.len()).map_err(|_| {
-                crate::Error::Memory(format!("{} steps do not fit into memory", last - first))
-            })?;
+            let chunk = schedule.at_many(&positions)?;
             values.extend(chunk.into_iter().map(|value| self.scaled(value)));
         }
     }
@@ -124,29 +121,29 @@ mod tests {
 
     #[test]
     fn a_laid_schedule_is_clamped_at_both_ends() {
-        let laid = Laid::new(line(), 2, 4, 1.0, 0.0, 1.0).unwrap();
-        let values = laid.values(0, 9, 1).unwrap();
+        let laid = Laid::new(2, 4, 1.0, 0.0, 1.0).unwrap();
+        let values = laid.values(&line(), 0, 9, 1).unwrap();
         assert_eq!(values, [1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0]);
         for (step, value) in (0..).zip(&values) {
-            assert_eq!(laid.one(step), Some(*value));
-            assert_eq!(laid.at(step).unwrap(), [*value]);
+            assert_eq!(laid.one(&line(), step), Some(*value));
+            assert_eq!(laid.at(&line(), step).unwrap(), [*value]);
         }
     }
 
     #[test]
     fn what_is_scaled_stops_at_the_floor() {
-        let laid = Laid::new(line(), 0, 4, 0.5, 0.25, 2.0).unwrap();
+        let laid = Laid::new(0, 4, 0.5, 0.25, 2.0).unwrap();
         // Halved, not below a quarter, and where the schedule is below that, as it is; then doubled.
-        assert_eq!(laid.values(0, 5, 1).unwrap(), [1.0, 0.75, 0.5, 0.5, 0.0]);
+        assert_eq!(laid.values(&line(), 0, 5, 1).unwrap(), [1.0, 0.75, 0.5, 0.5, 0.0]);
     }
 
     #[test]
     fn chunks_and_steps_agree() {
-        let laid = Laid::new(line(), 0, 10_000, 1.0, 0.0, 1.0).unwrap();
-        let values = laid.values(3, 9_999, 1).unwrap();
+        let laid = Laid::new(0, 10_000, 1.0, 0.0, 1.0).unwrap();
+        let values = laid.values(&line(), 3, 9_999, 1).unwrap();
         assert_eq!(values.len(), 9_996);
-        assert_eq!(values[5_000], laid.one(5_003).unwrap());
-        let some = laid.values(3, 9_999, 2).unwrap();
+        assert_eq!(values[5_000], laid.one(&line(), 5_003).unwrap());
+        let some = laid.values(&line(), 3, 9_999, 2).unwrap();
         assert_eq!((some.len(), some[2_500]), (4_998, values[5_000]));
     }
 
@@ -161,8 +158,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_laid_is_refused() {
-        assert!(Laid::new(line(), 0, 0, 1.0, 0.0, 1.0).is_err());
-        assert!(Laid::new(line(), 0, 1, 1.5, 0.0, 1.0).is_err());
-        assert!(Laid::new(line(), 0, 1, 1.0, 0.0, f64::NAN).is_err());
+        assert!(Laid::new(0, 0, 1.0, 0.0, 1.0).is_err());
+        assert!(Laid::new(0, 1, 1.5, 0.0, 1.0).is_err());
+        assert!(Laid::new(0, 1, 1.0, 0.0, f64::NAN).is_err());
     }
 }

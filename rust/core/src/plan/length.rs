@@ -77,6 +77,11 @@ impl Length {
 
     /// The length in steps, to the nearest, in a run of `total` steps.
     pub fn steps(&self, run: &Run, total: u64, name: &str) -> Result<u64> {
+        self.exact(run, total, name).map(whole)
+    }
+
+    /// The length in steps, in a run of `total` steps.
+    fn exact(&self, run: &Run, total: u64, name: &str) -> Result<f64> {
         let asks =
             |argument: &str| value_error!("`{name}` is {:?}: that needs `{argument}`", self.text);
         if run.counts_epochs && matches!(self.unit, Unit::Step | Unit::Token) {
@@ -100,43 +105,70 @@ impl Length {
                 }
                 self.amount / tokens
             }
-            Unit::Percent => self.amount / 100.0 * total as f64,
+            Unit::Percent => self.amount * total as f64 / 100.0,
             Unit::Rest => 0.0,
         };
         // Beyond this a float64 cannot tell one step from the next.
         if steps > 9_007_199_254_740_992.0 {
             return Err(value_error!("`{name}` is more than 2^53 steps, got {:?}", self.text));
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in 0..=2^53")]
-        Ok(steps.round() as u64)
+        Ok(steps)
     }
 }
 
+/// The nearest whole number of steps; a half goes up, also one that decimals put an ulp or two below
+/// (0.29 of 50 is 14.499999999999998).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 or above")]
+fn whole(steps: f64) -> u64 {
+    (steps + (steps * 2.0 * f64::EPSILON).min(1e-3)).round() as u64
+}
+
 /// The lengths of the phases of a run of `total` steps, which they fill; one may be "rest".
+///
+/// Each phase begins at the whole step nearest to where it would: lengths of 30 and 70 % fill a run
+/// of any length. Those behind "rest" are counted from the end.
 pub(super) fn fill(lengths: &[Length], run: &Run, total: u64) -> Result<Vec<u64>> {
-    let mut steps = Vec::with_capacity(lengths.len());
+    let mut exact = Vec::with_capacity(lengths.len());
     let mut rest = None;
     for (index, length) in lengths.iter().enumerate() {
         if length.unit == Unit::Rest && rest.replace(index).is_some() {
             return Err(value_error!("`lengths` must hold \"rest\" once at most"));
         }
-        steps.push(length.steps(run, total, &format!("lengths[{index}]"))?);
+        exact.push(length.exact(run, total, &format!("lengths[{index}]"))?);
     }
-    let sum = steps.iter().try_fold(0_u64, |sum, one| sum.checked_add(*one)).unwrap_or(u64::MAX);
-    match rest {
-        Some(rest) if sum <= total => steps[rest] = total - sum,
-        None if sum == total => {}
-        _ => {
-            let texts: Vec<&str> = lengths.iter().map(|length| length.text.as_str()).collect();
-            let hint =
-                if rest.is_some() || sum > total { "" } else { ": one of them may be \"rest\"" };
-            return Err(value_error!(
-                "`lengths` must fill the {total} steps of the run, got {texts:?}, which are {sum} \
-                 steps{hint}"
-            ));
-        }
+    let split = rest.unwrap_or(lengths.len());
+    let mut steps = rounded(exact[..split].iter());
+    let before: u64 = steps.iter().sum();
+    let after = match rest {
+        None => Vec::new(),
+        Some(rest) => rounded(exact[rest + 1..].iter().rev()),
+    };
+    let sum = before.saturating_add(after.iter().sum());
+    if sum > total || (rest.is_none() && sum < total) {
+        let texts: Vec<&str> = lengths.iter().map(|length| length.text.as_str()).collect();
+        let hint = if sum > total || rest.is_some() { "" } else { ": one of them may be \"rest\"" };
+        return Err(value_error!(
+            "`lengths` must fill the {total} steps of the run, got {texts:?}, which are {sum} \
+             steps{hint}"
+        ));
+    }
+    if rest.is_some() {
+        steps.push(total - sum);
+        steps.extend(after.into_iter().rev());
     }
     Ok(steps)
+}
+
+/// Whole lengths whose running sums are the nearest to those of `exact`.
+fn rounded<'a>(exact: impl Iterator<Item = &'a f64>) -> Vec<u64> {
+    let (mut sum, mut reached) = (0.0, 0);
+    exact
+        .map(|length| {
+            sum += length;
+            let begin = std::mem::replace(&mut reached, whole(sum));
+            reached - begin
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -173,6 +205,9 @@ mod tests {
         assert_eq!(fill(&["50 steps", "rest", "10%"]).unwrap(), [50, 850, 100]);
         assert_eq!(fill(&["1 epoch", "900 steps"]).unwrap(), [100, 900]);
         assert_eq!(fill(&["10 epochs", "rest"]).unwrap(), [1000, 0]);
+        let odd = |texts: &[&str]| super::fill(&parse(texts), &run(), 15).unwrap();
+        assert_eq!(odd(&["30%", "70%"]), [5, 10]);
+        assert_eq!(odd(&["30%", "rest", "10%", "30%"]), [5, 4, 1, 5]);
         assert!(fill(&["10%", "80%"]).is_err());
         assert!(fill(&["11 epochs", "rest"]).is_err());
         assert!(fill(&["rest", "rest"]).is_err());

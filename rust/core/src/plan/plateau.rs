@@ -70,13 +70,13 @@ impl Plateau {
     }
 
     /// Take the metric of one more validation; return whether the factor fell. A metric that is
-    /// not a number is no improvement.
+    /// not finite is no improvement.
     pub fn observe(&mut self, metric: f64) -> bool {
         if self.improves(metric) {
             self.best = Some(metric);
             self.bad = 0;
         } else {
-            self.bad += 1;
+            self.bad = self.bad.saturating_add(1);
         }
         if self.cooling > 0 {
             self.cooling -= 1;
@@ -92,7 +92,10 @@ impl Plateau {
     }
 
     fn improves(&self, metric: f64) -> bool {
-        let Some(best) = self.best else { return !metric.is_nan() };
+        if !metric.is_finite() {
+            return false;
+        }
+        let Some(best) = self.best else { return true };
         match (self.mode, self.threshold_mode) {
             (Mode::Min, ThresholdMode::Rel) => metric < best * (1.0 - self.threshold),
             (Mode::Min, ThresholdMode::Abs) => metric < best - self.threshold,
@@ -109,7 +112,7 @@ impl Plateau {
 
     /// Go on from a state.
     pub fn resume(&mut self, factor: f64, best: Option<f64>, bad: u64, cooling: u64) -> Result<()> {
-        if !(0.0..=1.0).contains(&factor) || best.is_some_and(f64::is_nan) {
+        if !(0.0..=1.0).contains(&factor) || best.is_some_and(|best| !best.is_finite()) {
             return Err(value_error!(
                 "the state of a plateau must hold a factor between 0 and 1 and a best metric, got \
                  {factor:?} and {best:?}"
