@@ -255,7 +255,7 @@ def test_a_child_that_is_not_at_work_lets_the_other_s_values_be():
     assert held(optimizer) == [0.5 * 1.0]
 
 
-@pytest.mark.filterwarnings("ignore:.step.. was called and the optimizer had taken no step")
+@pytest.mark.filterwarnings("ignore:.step... was called and the optimizer had taken no step")
 def test_a_tensor_that_moves_the_scheduler_as_it_is_filled_is_refused():
     class Mover(torch.Tensor):
         moves = 0
