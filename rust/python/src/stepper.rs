@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyFloat, PyList, PyString};
 
 use crate::error::OrPy;
 use crate::schedule::Schedule;
-use crate::writer::{Pending, Place, groups_of};
+use crate::writer::{Pending, Place, group_at, groups_of, same_groups};
 
 /// A schedule laid on the steps of a training.
 #[pyclass(frozen, module = "lehr._core")]
@@ -198,7 +198,8 @@ impl Stepper {
             return self.attend(py, intern!(py, "epoch"), epoch);
         }
         let taken = self.taken.load(Relaxed);
-        let fresh = taken - self.seen.swap(taken, Relaxed);
+        let fresh = taken - self.seen.load(Relaxed);
+        self.seen.store(taken, Relaxed);
         let current = self.step.load(Relaxed);
         if (fresh != 1 || current == 0) && self.watching.load(Relaxed) {
             self.attend(py, intern!(py, "watch"), fresh)?;
@@ -282,11 +283,12 @@ impl Stepper {
     /// Write, unless what is written writes itself: a tensor may run anything when it is filled.
     #[inline]
     fn guarded<T>(&self, write: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
-        if self.writing.swap(true, Relaxed) {
+        if self.writing.load(Relaxed) {
             return Err(PyRuntimeError::new_err(
                 "the Scheduler was moved by what it was writing to: a tensor's `fill_`",
             ));
         }
+        self.writing.store(true, Relaxed);
         let result = write();
         self.writing.store(false, Relaxed);
         result
@@ -326,8 +328,7 @@ impl Plan {
     /// Whether these are the groups it was made for.
     #[inline]
     fn fits(&self, groups: &Bound<'_, PyList>) -> bool {
-        groups.len() == self.groups.len()
-            && groups.iter().zip(&self.groups).all(|(group, known)| group.as_ptr().addr() == *known)
+        same_groups(groups, &self.groups)
     }
 
     /// Write the values of a step; return whether the first group held others than were written.
@@ -350,7 +351,9 @@ impl Plan {
                 line.put_each(groups, &laid.at(step)?)?;
                 continue;
             };
-            let expected = f64::from_bits(line.written.swap(value.to_bits(), Relaxed));
+            // Not swapped: the GIL keeps others out, and a swap locks the memory.
+            let expected = f64::from_bits(line.written.load(Relaxed));
+            line.written.store(value.to_bits(), Relaxed);
             let value = PyFloat::new(py, value);
             let pending = Pending::new(expected);
             match if line.everywhere { free.next() } else { None } {
@@ -359,10 +362,9 @@ impl Plan {
             }
         }
         if all[0].is_some() {
-            for group in groups {
-                let group = group.cast::<PyDict>()?;
+            for index in 0..groups.len() {
                 for one in all.iter_mut().map_while(Option::as_mut) {
-                    one.place.put(group, &one.value, &mut one.pending)?;
+                    one.place.put(&*group_at(groups, index)?, &one.value, &mut one.pending)?;
                 }
             }
             others |= all.iter().flatten().any(|one| one.pending.others);
@@ -386,8 +388,7 @@ impl Line {
         mut pending: Pending<'py>,
     ) -> PyResult<bool> {
         for index in &self.groups {
-            let group = groups.get_item(*index)?;
-            self.place.put(group.cast::<PyDict>()?, value, &mut pending)?;
+            self.place.put(&*group_at(groups, *index)?, value, &mut pending)?;
         }
         Ok(pending.others)
     }
@@ -398,9 +399,8 @@ impl Line {
             return self.put_all(groups, &value, Pending::default()).map(|_| ());
         }
         for (index, value) in self.groups.iter().zip(values) {
-            let group = groups.get_item(*index)?;
-            let value = PyFloat::new(group.py(), *value);
-            self.place.put(group.cast::<PyDict>()?, &value, &mut Pending::default())?;
+            let value = PyFloat::new(groups.py(), *value);
+            self.place.put(&*group_at(groups, *index)?, &value, &mut Pending::default())?;
         }
         Ok(())
     }

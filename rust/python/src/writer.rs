@@ -95,7 +95,8 @@ impl Place {
     ) -> PyResult<()> {
         match self.short(group, value, pending) {
             Some(done) => done,
-            None => self.put_other(group, value),
+            // A reference of its own: the group may be borrowed.
+            None => self.put_other(&group.clone(), value),
         }
     }
 
@@ -210,6 +211,33 @@ pub fn write_hyper(name: &str, writes: Vec<Write<'_>>) -> PyResult<()> {
         place.put(group, &value, &mut Pending::default())?;
     }
     Ok(())
+}
+
+/// A group, borrowed from the list for one call of [`Place::put`].
+#[inline]
+pub fn group_at<'a, 'py>(
+    groups: &'a Bound<'py, PyList>,
+    index: usize,
+) -> PyResult<Borrowed<'a, 'py, PyDict>> {
+    let py = groups.py();
+    // SAFETY: attached. The list holds the group until Python code runs, which happens in
+    // `put_other` alone; that one takes a reference of its own first.
+    let group = unsafe {
+        let group = ffi::PyList_GetItem(groups.as_ptr(), index.cast_signed());
+        Borrowed::from_ptr_or_err(py, group)?
+    };
+    group.cast::<PyDict>().map_err(PyErr::from)
+}
+
+/// Whether the list holds the groups of these addresses, in this order.
+#[inline]
+pub fn same_groups(groups: &Bound<'_, PyList>, known: &[usize]) -> bool {
+    groups.len() == known.len()
+        && known.iter().enumerate().all(|(index, known)| {
+            // SAFETY: attached; the pointer is compared, not followed.
+            let group = unsafe { ffi::PyList_GetItem(groups.as_ptr(), index.cast_signed()) };
+            group.addr() == *known
+        })
 }
 
 /// The groups of an optimizer, fetched afresh: loading its state replaces them.
