@@ -80,7 +80,8 @@ class Scheduler(LRScheduler):
         steps: Length of the training, in steps of the schedule.
         last_epoch: The step whose values are in force, torch's name for it; set it to move there.
 
-    A group that is added to the optimizer later has its values from the next `step()` on (or
+    Groups are told once, when they are first seen, and known by their parameters: they may change
+    places. One that is added to the optimizer later has its values from the next `step()` on (or
     `apply()`): a schedule for all groups holds for it too, and in a mapping what tells it. Where
     values were given one per group, there is none for it, and `step()` raises.
 
@@ -92,8 +93,9 @@ class Scheduler(LRScheduler):
 
     Warns:
         UserWarning: At `step()`, once: the optimizer took more than one step, or none, since the
-            last call; or it had been trained before, and neither a state was loaded nor
-            `start_step` given (rule 23).
+            last call; it had been trained before, and neither a state was loaded nor
+            `start_step` given; or something else had changed a value since the last step, which
+            is written over (rule 23).
 
     Example:
         >>> import torch

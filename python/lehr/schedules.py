@@ -207,7 +207,9 @@ class PhaseSpec:
 class Tied:
     """A hyper-parameter that is another one times a constant, in every group and at every step.
 
-    It follows what is really written: also a plateau's factor and a cooldown.
+    It follows what is really written: also a plateau's factor and a cooldown. Weight decay that is
+    tied for all groups is also on where an optimizer had it at 0, for biases and norms: there a
+    mapping of groups tells which follow, `{"decayed": Tied("lr", 0.1)}`.
 
     Args:
         name: The hyper-parameter it follows, which must have a schedule.
