@@ -64,10 +64,28 @@ def test_a_predicate_that_tells_other_groups_than_before_is_refused():
     optimizer = optimizer_of({}, {"lr": 0.01})
     scheduler = Scheduler(optimizer, BY_RATE, 10)
     go(optimizer, scheduler, 5)
-    other = Scheduler(optimizer_of({}, {}), BY_RATE, 10)
+    other = Scheduler(optimizer_of({"lr": 0.01}, {"lr": 0.01}), BY_RATE, 10)
     with pytest.raises(ValueError, match="are not for the groups the training began with"):
         other.load_state_dict(scheduler.state_dict())
-    assert other.get_last_lr() == [0, 0]
+    assert other.last_epoch == 0
+
+
+def test_a_predicate_that_tells_no_group_is_refused():
+    with pytest.raises(ValueError, match="a predicate, .* that tells none of the 2"):
+        Scheduler(optimizer_of({}, {}), {"lr": {(lambda group: group["lr"] > 1): LINE}}, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("betas[0]", 1.0, r"`betas\[0\]` must be below 1, got 1.0"),
+        ("mom", -0.1, "`mom` must be at least 0, got -0.1"),
+        ("sqr_mom", 1.5, "`sqr_mom` must be below 1, got 1.5"),
+    ],
+)
+def test_betas_that_no_optimizer_can_use_are_refused(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        Scheduler(optimizer_of({}, kind=torch.optim.AdamW), {name: SchedLin(0.5, value)}, 10)
 
 
 def test_groups_that_change_places_keep_their_schedules():

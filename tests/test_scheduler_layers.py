@@ -352,7 +352,7 @@ def test_looking_ahead_calls_no_setter_and_touches_nothing():
     seen = []
     scheduler = Scheduler(
         optimizer,
-        {"lr": [LINE, STILL], "mom": LINE, "x": LINE},
+        {"lr": [LINE, STILL], "mom": SchedLin(0.9, 0), "x": LINE},
         8,
         setters={"x": seen.append},
         plateau=Plateau(0.5, 0),

@@ -86,9 +86,9 @@ def test_betas_in_a_list_stay_a_list():
     optimizer = adamw(2)
     for group in optimizer.param_groups:
         group["betas"] = [0.9, 0.99]
-    scheduler = Scheduler(optimizer, {"betas[1]": LINE}, 4)
+    scheduler = Scheduler(optimizer, {"betas[1]": SchedLin(0.5, 0)}, 4)
     scheduler.step(1)
-    assert values(optimizer, "betas") == [[0.9, 0.75], [0.9, 0.75]]
+    assert values(optimizer, "betas") == [[0.9, 0.375], [0.9, 0.375]]
 
 
 def test_a_load_of_the_optimizer_keeps_tensors_of_the_right_kind_in_force():

@@ -281,13 +281,20 @@ class Scheduler(LRScheduler):
         return self.steps if cooldown is None else cooldown["begin"] + cooldown["steps"]
 
     def _check_values(self) -> None:
-        """Raise ValueError where a rate would be below 0."""
-        for name in {"lr"} & {*self.names}:
-            for laid, _ in self._laid(name):
+        """Raise ValueError where a rate would be below 0, or one of the betas not in [0, 1)."""
+        groups = self.optimizer.param_groups
+        for name in {*self.names} - {*self._targets.setters}:
+            for laid, indices in self._laid(name):
+                key = hypers.locate(groups[indices[0]], name)[0] if indices else name
+                if key not in ("lr", "betas"):
+                    continue
                 every = max(self._total // _LOOKS, 1)
                 values = np.append(laid.values(0, self._total, every), laid.at(self._total))
                 if (values < 0).any():
-                    message = f"`lr` must be at least 0, got {values.min()} in its schedule"
+                    message = f"`{name}` must be at least 0, got {values.min()} in its schedule"
+                    raise ValueError(message)
+                if key == "betas" and (values >= 1).any():
+                    message = f"`{name}` must be below 1, got {values.max()} in its schedule"
                     raise ValueError(message)
 
     @property

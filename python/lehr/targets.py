@@ -188,7 +188,7 @@ class Targets:
         return found[0] if found else rest
 
     def _check_found(self) -> None:
-        """Raise KeyError where an index or a name tells no group."""
+        """Raise an error where an index, a name or a predicate tells no group."""
         groups = self.optimizer.param_groups
         for name, parts in self.parts.items():
             if name in self.setters:
@@ -196,6 +196,12 @@ class Targets:
             self._check_count(name)
             told = {chosen[name] for chosen in self._chosen.values()}
             for index, (selector, _) in enumerate(parts):
+                if callable(selector) and index not in told:
+                    message = (
+                        f"`schedules[{name!r}]` has a schedule for the groups of a predicate, "
+                        f"{selector!r}, that tells none of the {len(groups)}"
+                    )
+                    raise ValueError(message)
                 if isinstance(selector, (int, str)) and index not in told:
                     names = [group["name"] for group in groups if "name" in group]
                     message = (
