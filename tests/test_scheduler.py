@@ -193,7 +193,9 @@ def test_a_hyper_parameter_goes_where_the_optimizer_keeps_it_and_nothing_else_ch
 
 def test_both_betas_have_schedules_of_their_own():
     optimizer = adamw(2)
-    scheduler = Scheduler(optimizer, {"betas[0]": SchedLin(0.5, 0), "betas[1]": SchedLin(0, 0.5)}, 4)
+    scheduler = Scheduler(
+        optimizer, {"betas[0]": SchedLin(0.5, 0), "betas[1]": SchedLin(0, 0.5)}, 4
+    )
     optimizer.step()
     scheduler.step()
     assert values(optimizer, "betas") == [(0.375, 0.125)] * 2
