@@ -226,6 +226,12 @@ def test_tensors_of_another_device_come_to_the_loaders_or_the_one_given(tmp_path
         assert {p.device.type for p in other.model.parameters()} == {"cpu"}
         assert plain(other.opt.state_dict()) == plain(learn.opt.state_dict())
     before = everything(learn)
+    # One with a number, which torch would not load to.
+    learn.dls = DataLoaders(*learn.dls, device="cpu:0")
+    assert learn.dls.device == torch.device("cpu")
+    learn.save("numbered")
+    for device in (None, "cpu:0"):
+        learn.load("numbered", device=device)
     for device in ("nowhere", 1.5, "cpu:x"):
         with pytest.raises(ValueError, match="`device` must be a torch device") as caught:
             learn.load("model", device=device)

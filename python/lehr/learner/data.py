@@ -18,6 +18,12 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def as_device(device: str | torch.device) -> torch.device:
+    """Return a device, any "cpu:0" as "cpu": `torch.load` knows no number of a CPU."""
+    device = torch.device(device)
+    return torch.device("cpu") if device.type == "cpu" else device
+
+
 def to_device(batch: Any, device: torch.device) -> Any:
     """Move the tensors of a batch (tuples, lists, dicts, objects with `to`) to `device`."""
     if isinstance(batch, torch.Tensor):
@@ -78,7 +84,7 @@ class DataLoaders:
                 raise TypeError(message)
         self.loaders = loaders
         self.path = Path(path)
-        self.device = default_device() if device is None else torch.device(device)
+        self.device = default_device() if device is None else as_device(device)
 
     @property
     def train(self) -> Any:

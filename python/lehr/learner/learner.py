@@ -12,6 +12,7 @@ import torch
 from lehr import _core, hypers
 from lehr.finder import integer, keep_value
 from lehr.learner import checkpoint, files
+from lehr.learner.data import as_device
 from lehr.learner.distributed import whole
 from lehr.learner.fits import Fits
 from lehr.learner.loop import as_list, loader_length
@@ -282,7 +283,7 @@ class Learner(Fits):
         """
         path = self._file(file)
         try:
-            device = torch.device(self.dls.device if device is None else device)
+            device = as_device(self.dls.device if device is None else device)
         except (RuntimeError, TypeError) as error:
             message = f"`device` must be a torch device, got {device!r}"
             raise ValueError(message) from error
