@@ -250,6 +250,66 @@ def batches(accelerator, folder):
     return out
 
 
+class Look(lehr.Callback):
+    """Looks at batches on the main process alone."""
+
+    run_valid = False
+
+    def before_batch(self):
+        if self.learn.ranks.main and self.learn.iter == 1:
+            self.learn.dls.one_batch()
+
+
+@scenario
+def looked(accelerator, folder):
+    """One process may look at its loaders, before a fit and within it."""
+    out = {}
+    for name, kwargs in {
+        "plain": {},
+        "workers": {"num_workers": 1, "persistent_workers": True},
+    }.items():
+        note = Note()
+        learn = learner(loaders(shuffle=True, **kwargs), accelerator=accelerator)
+        seed(100 + learn.ranks.rank)
+        count = 0
+        if learn.ranks.main:
+            next(iter(learn.dls.train))
+            next(iter(learn.dls.valid))
+            count = sum(len(x) for x, _ in learn.dls.train)
+        with learn.added_cbs(Look if name == "plain" else []):
+            learn.fit(1, cbs=note)
+        out[name] = {"n_iter": learn.train_iter, "count": count, "first": note.seen}
+    return out
+
+
+class Lazy:
+    """Batches of indices that are generators."""
+
+    def __len__(self):
+        return 5
+
+    def __iter__(self):
+        for first in range(0, 40, 8):
+            yield (index for index in range(first, first + 8))
+
+
+@scenario
+def lazy(accelerator, folder):
+    note, keep = Note(), Keep()
+    data = [DataLoader(points(40, number), batch_sampler=Lazy()) for number in (0, 1)]
+    dls = lehr.DataLoaders(*data, device="cpu")
+    learn = learner(dls, metrics=[keep], accelerator=accelerator)
+    learn.fit(1, cbs=note)
+    return {"n_iter": learn.train_iter, "first": note.seen, "valid": keep.seen}
+
+
+@scenario
+def unsendable(accelerator, folder):
+    """What the main process cannot send is an error of all."""
+    ranks = learner(accelerator=accelerator).ranks
+    return error(lambda: ranks.on_main(lambda: (one for one in "abc")))
+
+
 @scenario
 def beginnings(accelerator, folder):
     """Models that begin unlike are rank 0's."""

@@ -125,9 +125,11 @@ def inputs(count, number=0):
     return points(count, number).tensors[0][:, 0].tolist()
 
 
-def dealt(many, name, epoch="first"):
+def dealt(many, name, epoch="first", scenario="batches"):
     """The batches of all processes in the order of the whole."""
-    every = [found[name] for found in of(many, "batches")]
+    every = of(many, scenario)
+    if name is not None:
+        every = [found[name] for found in every]
     assert {found["n_iter"] for found in every} == {len(every[0][epoch])}
     turns = zip(*(found[epoch] for found in every), strict=True)
     return [batch for turn in turns for batch in turn]
@@ -179,6 +181,27 @@ def test_every_sample_is_validated_once(pair, trio):
             assert found[name]["train"] == found[name]["share"] == count
             # A list of one batch: the other process has none.
             assert found[name]["other"] == 8
+
+
+@pytest.mark.parametrize("name", ["plain", "workers"])
+def test_one_process_may_look_at_its_loaders_alone(pair, name):
+    first, second = (found[name] for found in of(pair, "looked"))
+    # Its share, of an order of its own.
+    assert (first["count"], second["count"]) == (48, 0)
+    batches = dealt(pair, name, scenario="looked")
+    assert sorted(one for batch in batches for one in batch) == sorted(inputs(96))
+
+
+def test_batches_of_indices_may_be_generators(pair):
+    batches = dealt(pair, None, scenario="lazy")
+    assert [one for batch in batches for one in batch] == inputs(40) + inputs(40)[:8]
+    for found in of(pair, "lazy"):
+        assert sorted(found["valid"]) == sorted(inputs(40, 1))
+
+
+def test_what_the_main_process_cannot_send_is_an_error_of_all(pair):
+    first, second = of(pair, "unsendable")
+    assert first == second == ("TypeError", "cannot pickle 'generator' object")
 
 
 # The finder.

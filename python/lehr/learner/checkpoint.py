@@ -96,7 +96,7 @@ class Cut:
                 callback.epoch_random = random
         iterator: Iterator[Any]
         if self._state["loader"] is None:
-            iterator = iter(loader)
+            iterator = learn.ranks.batches(loader)
             _skip(iterator, done)
         elif done == learn.steps:
             iterator = iter(())

@@ -12,7 +12,7 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
-from lehr.learner.data import DataLoaders, to_device
+from lehr.learner.data import DataLoaders, as_device, to_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,9 +67,7 @@ class Ranks:
         if accelerator is not None:
             _check(accelerator)
             self.rank, self.size = accelerator.process_index, accelerator.num_processes
-            # It may be "cpu:0", which `torch.load` does not know.
-            device = accelerator.device
-            self._device = torch.device("cpu") if device.type == "cpu" else device
+            self._device = as_device(accelerator.device)
         self.main = self.rank == 0
 
     # Deciding alike.
@@ -116,16 +114,21 @@ class Ranks:
         """Call a function on the main process alone; return its result, or raise its error."""
         if self.size == 1:
             return function()
+        result: Any = None
         answer: list[Any] = [None, None]
         if self.main:
             try:
-                answer[0] = function()
+                result = function()
+                # Here, so that the others hear of what cannot be pickled, too.
+                answer[0] = pickle.dumps(result)
             except Exception as error:  # noqa: BLE001 (raised below, when the others know)
                 answer[1] = _sendable(error)
         distributed.broadcast_object_list(answer, src=0)
         if answer[1] is not None:
             raise answer[1]
-        return answer[0]  # type: ignore[no-any-return]
+        if not self.main:
+            result = pickle.loads(answer[0])  # noqa: S301 (our own)
+        return result  # type: ignore[no-any-return]
 
     # The batches.
 
@@ -173,6 +176,20 @@ class Ranks:
         if loader.batch_sampler is None:
             return DataLoader(loader.dataset, batch_size=None, sampler=sampler, **kept)
         return DataLoader(loader.dataset, batch_sampler=sampler, **kept)
+
+    def batches(self, loader: Any) -> Iterator[Any]:
+        """Begin an epoch of a loader, of a share in the order of rank 0.
+
+        A share that is iterated over otherwise has an order of its own and waits for no one.
+        """
+        share = None if self.size == 1 else _share_of(loader)
+        if share is None:
+            return iter(loader)
+        share.together = True
+        try:
+            return iter(loader)
+        finally:
+            share.together = False
 
     # The model.
 
@@ -234,10 +251,15 @@ class Ranks:
 
 
 class _ShareOfSampler:
-    """Every `size`-th batch in rank 0's order: no two ranks can disagree about it."""
+    """Every `size`-th batch, in rank 0's order where the ranks begin together.
+
+    Attributes:
+        together: Whether all ranks begin an epoch now, so that they can have one order.
+    """
 
     def __init__(self, loader: DataLoader[Any], ranks: Ranks, *, even: bool) -> None:
         self.loader = loader
+        self.together = False
         self._ranks = ranks
         self._even = even
         batches, keys = loader.batch_sampler, loader.sampler
@@ -248,8 +270,16 @@ class _ShareOfSampler:
         return _share_length(len(self._batches), self._ranks, even=self._even, drop_last=drop_last)
 
     def __iter__(self) -> Iterator[Any]:
+        return self._deal(together=self.together)
+
+    def _order(self) -> list[Any]:
+        if self.loader.batch_sampler is None:
+            return list(self._batches)
+        return [list(batch) for batch in self._batches]
+
+    def _deal(self, *, together: bool) -> Iterator[Any]:
         # When the first batch is asked for, as torch's samplers draw their order.
-        order = self._ranks.on_main(lambda: list(self._batches))
+        order = self._ranks.on_main(self._order) if together else self._order()
         if self._even:
             size = self._ranks.size
             if self.loader.drop_last:
@@ -279,10 +309,15 @@ class _ShareOfList(Sequence[Any]):
 
 def whole(loader: Any) -> Any:
     """Return what a loader is a share of; itself where it is none."""
-    for part in (loader, getattr(loader, "batch_sampler", None), getattr(loader, "sampler", None)):
-        if isinstance(part, (_ShareOfSampler, _ShareOfList)):
-            return part.loader
-    return loader
+    share = loader if isinstance(loader, _ShareOfList) else _share_of(loader)
+    return loader if share is None else share.loader
+
+
+def _share_of(loader: Any) -> _ShareOfSampler | None:
+    for part in (getattr(loader, "batch_sampler", None), getattr(loader, "sampler", None)):
+        if isinstance(part, _ShareOfSampler):
+            return part
+    return None
 
 
 def _share_length(count: int, ranks: Ranks, *, even: bool, drop_last: bool) -> int:

@@ -117,7 +117,7 @@ class Loop:
         self.set_done(0)
         try:
             self("before_train")
-            done, batches = (0, iter(self.dl)) if cut is None else cut.enter(self)
+            done, batches = (0, self.ranks.batches(self.dl)) if cut is None else cut.enter(self)
             if self.steps is not None:
                 batches = islice(batches, self.steps - done)
             self.iter = done - 1
@@ -155,7 +155,7 @@ class Loop:
             self("before_validate")
             self.ranks.sync(self.model)
             with torch.no_grad():
-                self._all_batches(enumerate(self.dl))
+                self._all_batches(enumerate(self.ranks.batches(self.dl)))
         except CancelValidException:
             self("after_cancel_validate")
         self("after_validate")
