@@ -168,11 +168,18 @@ def test_phases_in_shares_have_the_nearest_steps_and_the_rest_what_they_leave(sh
 @example(30, 15)
 @example(30, 5)
 def test_two_shares_of_the_whole_fill_a_run_of_any_length(share, total):
-    sched = PhaseSpec([f"{share}%", f"{100 - share}%"], numbered(2)).resolve(total)
     begin = nearest(Fraction(share * total, 100))
+    assume(0 < begin < total)
+    sched = PhaseSpec([f"{share}%", f"{100 - share}%"], numbered(2)).resolve(total)
     assert [sched(k / total) for k in (begin - 1, begin) if 0 <= k < total] == [
         k >= begin for k in (begin - 1, begin) if 0 <= k < total
     ]
+
+
+@pytest.mark.parametrize("lengths", [["0.1%", "rest"], ["rest", "0.4 steps"], ["99.6%", "0.4%"]])
+def test_a_phase_that_has_no_step_of_its_own_is_refused(lengths):
+    with pytest.raises(ValueError, match="which is less than one of the 100 steps of the run"):
+        PhaseSpec(lengths, numbered(2)).resolve(100)
 
 
 def test_phases_behind_the_rest_are_counted_from_the_end():

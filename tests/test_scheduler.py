@@ -21,6 +21,9 @@ from lehr import (
 from scheduler_loops import adamw, go, parameters, sgd, values
 from torch.optim.lr_scheduler import LRScheduler
 
+# Many look at what is in force behind the end.
+pytestmark = pytest.mark.filterwarnings("ignore:the schedules ended after")
+
 LINE = SchedLin(1.0, 0.0)
 RATES = combined_cos(0.3, 1e-3, 1.0, 1e-5)
 
@@ -422,7 +425,7 @@ def test_phases_with_lengths_are_those_of_their_shares():
 
 def test_a_right_loop_warns_of_nothing():
     optimizer = sgd()
-    scheduler = Scheduler(optimizer, {"lr": LINE}, 8)
+    scheduler = Scheduler(optimizer, {"lr": LINE}, 10)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         go(optimizer, scheduler, 10)

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import pickle
 import weakref
 
 import pytest
@@ -80,6 +81,8 @@ def test_a_predicate_that_tells_no_group_is_refused():
     [
         ("betas[0]", 1.0, r"`betas\[0\]` must be below 1, got 1.0"),
         ("mom", -0.1, "`mom` must be at least 0, got -0.1"),
+        ("eps", -1.0, "`eps` must be at least 0, got -1.0"),
+        ("weight_decay", -1.0, "`weight_decay` must be at least 0, got -1.0"),
         ("sqr_mom", 1.5, "`sqr_mom` must be below 1, got 1.5"),
     ],
 )
@@ -294,6 +297,38 @@ def test_a_tensor_that_moves_the_scheduler_as_it_is_filled_is_refused():
     assert scheduler.last_epoch == 0
     go(optimizer, scheduler)
     assert held(optimizer) == pytest.approx([0.9])
+
+
+@pytest.mark.parametrize(
+    ("count", "interval"), [("calls", "step"), ("optimizer", "step"), ("calls", "epoch")]
+)
+def test_a_training_longer_than_its_schedules_is_warned_of_once(count, interval):
+    optimizer = optimizer_of({})
+    scheduler = Scheduler(optimizer, {"lr": LINE}, 4, count=count, interval=interval)
+    go(optimizer, scheduler, 4)
+    with pytest.warns(
+        UserWarning, match="the schedules ended after 4 steps, and the optimizer goes"
+    ):
+        go(optimizer, scheduler)
+    go(optimizer, scheduler, 3)
+    assert held(optimizer) == [0]
+
+
+def test_a_state_saved_between_the_optimizer_s_step_and_ours_goes_on_at_the_next():
+    optimizer = optimizer_of({})
+    scheduler = Scheduler(optimizer, {"lr": LINE}, 10)
+    go(optimizer, scheduler, 3)
+    optimizer.step()
+    state, weights = scheduler.state_dict(), optimizer.state_dict()
+    copied = pickle.loads(pickle.dumps(scheduler))
+    scheduler.step()
+    assert copied.last_epoch == 3
+    again = optimizer_of({})
+    resumed = Scheduler(again, {"lr": LINE}, 10)
+    resumed.load_state_dict(state)
+    again.load_state_dict(weights)
+    assert resumed.last_epoch == scheduler.last_epoch == 4
+    assert held(again) == held(optimizer) == [0.6]
 
 
 # Lifetimes and sizes.

@@ -20,6 +20,9 @@ from lehr import (
 from scheduler_loops import adamw, go, sgd, values
 from state import plain
 
+# Many look at what is in force behind the end.
+pytestmark = pytest.mark.filterwarnings("ignore:the schedules ended after")
+
 LINE = SchedLin(1.0, 0.0)
 STILL = SchedNo(1.0, 1.0)
 

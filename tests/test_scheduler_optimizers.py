@@ -8,6 +8,9 @@ from lehr import SchedCos, SchedLin, Scheduler, Tied
 from scheduler_loops import adamw, go, groups, parameters, sgd, values
 from torch import nn
 
+# Many look at what is in force behind the end.
+pytestmark = pytest.mark.filterwarnings("ignore:the schedules ended after")
+
 LINE = SchedLin(1.0, 0.0)
 
 

@@ -827,8 +827,9 @@ class Stepper:
         attend: Called as `attend(what, value)` where there is more to do than writing: "move" with
             a step, where the groups are not as planned or the plan has more; "watch" with the
             optimizer's steps since the last step, at step 0 and where that is not 1; "others" once
-            it has written over what something else wrote; "still", whether a step of the optimizer
-            moved nothing, and is none; "epoch" with the argument of `step`.
+            it has written over what something else wrote; "end" at a step beyond `end`; "still",
+            whether a step of the optimizer moved nothing, and is none; "epoch" with the argument of
+            `step`.
         by_optimizer: Whether the optimizer's steps are counted, and not the calls of `step`.
     """
 
@@ -837,6 +838,11 @@ class Stepper:
     ) -> Self: ...
     current: int
     """The step whose values are in force."""
+    end: int
+    """The step at which the schedules end; it can be set alone."""
+    @property
+    def fresh(self) -> int:
+        """Steps the optimizer took since the last one that was written for."""
     @property
     def stale(self) -> bool:
         """Whether the optimizer has other groups than planned for, or in another order."""

@@ -135,7 +135,7 @@ def plot_hypers(
     for ax, (name, series) in zip(axes.flat, values.items(), strict=False):
         rows_of = np.asarray(series, dtype=float)
         _lines(ax, np.arange(len(series)) * every, rows_of, outside=True, names=names)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
         ax.set(xlabel=xlabel, ylabel=name, title=_TITLES.get(name, name))
     return figure
 

@@ -95,7 +95,7 @@ class Scheduler(LRScheduler):
         UserWarning: At `step()`, once: the optimizer took more than one step, or none, since the
             last call; it had been trained before, and neither a state was loaded nor
             `start_step` given; or something else had changed a value since the last step, which
-            is written over (rule 23).
+            is written over; or the schedules ended before the training (rule 23).
 
     Example:
         >>> import torch
@@ -267,6 +267,8 @@ class Scheduler(LRScheduler):
         if only is None:
             self._owners = owners
         self._plan = plan
+        if "end" not in self._warned:
+            self._stepper.end = self._total
         self._stepper.lay(groups, lines, bool(self._setting))
 
     def _take_groups(self) -> None:
@@ -281,12 +283,12 @@ class Scheduler(LRScheduler):
         return self.steps if cooldown is None else cooldown["begin"] + cooldown["steps"]
 
     def _check_values(self) -> None:
-        """Raise ValueError where a rate would be below 0, or one of the betas not in [0, 1)."""
+        """Raise ValueError where a value would be one that torch's optimizers refuse."""
         groups = self.optimizer.param_groups
         for name in {*self.names} - {*self._targets.setters}:
             for laid, indices in self._laid(name):
                 key = hypers.locate(groups[indices[0]], name)[0] if indices else name
-                if key not in ("lr", "betas"):
+                if key not in ("lr", "momentum", "weight_decay", "eps", "betas"):
                     continue
                 every = max(self._total // _LOOKS, 1)
                 values = np.append(laid.values(0, self._total, every), laid.at(self._total))
@@ -369,6 +371,8 @@ class Scheduler(LRScheduler):
 
         A factor that fell is in force from the next optimizer step on. A cooldown ends the
         plateau's part: then nothing is changed, and `False` returned.
+
+        In several processes, give every one the same metric, reduced over them all.
 
         Args:
             metric: A number, or a tensor of one. What is not finite is no improvement.
@@ -573,8 +577,15 @@ class Scheduler(LRScheduler):
         `step` and `fingerprint` (which tells the schedules and the length); `plateau` and
         `cooldown` where there is one; `active`, the names in force, in a container of schedulers.
         """
+        step = self._stepper.current
+        if self._stepper.fresh == 1 and not self._contained and self.interval == "step":
+            # Saved between the optimizer's step and this one's: what comes next is the next step.
+            step += 1
+        return self._state(step)
+
+    def _state(self, step: int) -> dict[str, Any]:
         state: dict[str, Any] = {
-            "step": self._stepper.current,
+            "step": step,
             "fingerprint": self._fingerprint(),
         }
         if self._watched is not None:
@@ -706,7 +717,11 @@ class Scheduler(LRScheduler):
         ]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remake, (type(self), self.optimizer, self._arguments), self.state_dict()
+        return (
+            _remake,
+            (type(self), self.optimizer, self._arguments),
+            self._state(self._stepper.current),
+        )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.load_state_dict(state)
@@ -762,6 +777,16 @@ class Scheduler(LRScheduler):
             return _stands_still(self.optimizer)
         if what == "move":
             self._move(value)
+        elif what == "end":
+            self._stepper.end = _FAR
+            # A container says itself when a child ends.
+            if not self._contained:
+                unit = "epochs" if self.interval == "epoch" else "steps of the optimizer"
+                self._warn(
+                    "end",
+                    f"the schedules ended after {self._total} steps, and the optimizer goes on at "
+                    f"their last values: `steps` is the length of the whole training, in {unit}",
+                )
         elif what == "others":
             self._warn(
                 "others",
@@ -794,7 +819,8 @@ class Scheduler(LRScheduler):
                 "none",
                 "`step()` was called and the optimizer had taken no step since: call it after "
                 "`optimizer.step()`. Where a scaler skips steps, or a wrapper calls `step()` for "
-                'every process, `count="optimizer"` counts the steps that were taken',
+                'every process, `count="optimizer"` counts the steps that were taken, and `steps` '
+                "are those of one process",
             )
         self._stepper.watch(len(self._warned & {"many", "none"}) < 2)  # noqa: PLR2004
 
@@ -912,7 +938,9 @@ def _torch_optimizer(optimizer: Any) -> torch.optim.Optimizer:
             break
         inner = inner.optimizer
     if not isinstance(inner, torch.optim.Optimizer):
-        message = f"`optimizer` must be a torch optimizer, got {optimizer!r}"
+        message = f"`optimizer` must be a torch optimizer, got {type(optimizer).__name__}"
+        if hasattr(optimizer, "torch"):
+            message += ": give its `torch`, or the Learner a `ParamScheduler`"
         raise TypeError(message)
     return inner
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 # What to do about a training that has changed.
-HINT = 'give the schedules and `steps` as before, or say `keep="step"` or "fraction"'
+HINT = (
+    "give the schedules and `steps` as before, or make the scheduler with "
+    '`Scheduler(..., keep="step")` or "fraction"'
+)
 
 
 class _Part(NamedTuple):
@@ -154,8 +157,9 @@ class Targets:
         if callable(given):
             return combine_scheds([1], [given])
         message = (
-            f"`{shown}` must be a schedule, a PhaseSpec, a function of the position, a list or a "
-            f"mapping of those, or Tied, got {given!r}"
+            f"`{shown}` must be a schedule, a PhaseSpec, a function of the position, Tied, or a "
+            f"list or mapping with one of those a group, got {given!r}; a constant is "
+            "`SchedNo(v, v)`"
         )
         raise TypeError(message)
 

@@ -106,7 +106,7 @@ struct GivenLine(Py<Laid>, Py<PyString>, Option<usize>, Vec<usize>);
 /// `attend(what, value)` is called where more is to be done than writing: "move", a step to move
 /// to where the groups are others than planned, or the plan has more; "watch", the number of
 /// optimizer steps since the last step, at step 0 and wherever that is not 1, while it is asked to
-/// watch; "others", once it has written over what something else wrote; "still", whether a step of
+/// watch; "end", at a step beyond the end; "others", once it has written over what something else wrote; "still", whether a step of
 /// the optimizer at rate 0 was one; "epoch", the argument of `step`.
 #[pyclass(frozen, module = "lehr._core")]
 pub struct Stepper {
@@ -121,6 +121,8 @@ pub struct Stepper {
     watching: AtomicBool,
     /// Whether something else is known to write.
     others: AtomicBool,
+    /// The step at which the schedules end.
+    end: AtomicI64,
     /// Whether it is writing now.
     writing: AtomicBool,
     plan: Mutex<Arc<Plan>>,
@@ -139,6 +141,7 @@ impl Stepper {
             seen: AtomicU64::new(0),
             watching: AtomicBool::new(true),
             others: AtomicBool::new(false),
+            end: AtomicI64::new(i64::MAX),
             writing: AtomicBool::new(false),
             plan: Mutex::default(),
         }
@@ -180,6 +183,18 @@ impl Stepper {
     /// Let `step` ask `attend` what to make of the optimizer's steps.
     fn watch(&self, watch: bool) {
         self.watching.store(watch, Relaxed);
+    }
+
+    /// The step at which the schedules end: the first one beyond it asks `attend`.
+    #[setter]
+    fn set_end(&self, end: i64) {
+        self.end.store(end, Relaxed);
+    }
+
+    /// Steps the optimizer took since the last one that was written for.
+    #[getter]
+    fn fresh(&self) -> u64 {
+        self.taken.load(Relaxed) - self.seen.load(Relaxed)
     }
 
     /// Whether the optimizer has other groups than planned for, or has them in another order.
@@ -298,6 +313,9 @@ impl Stepper {
     fn advance(&self, py: Python<'_>) -> PyResult<()> {
         let current = self.step.load(Relaxed);
         let next = current.saturating_add(1);
+        if next > self.end.load(Relaxed) {
+            self.attend(py, intern!(py, "end"), next)?;
+        }
         let groups = groups_of(self.optimizer.bind(py))?;
         let plan = self.plan();
         if plan.more || !plan.fits(&groups) {

@@ -156,6 +156,14 @@ pub(super) fn fill(lengths: &[Length], run: &Run, total: u64) -> Result<Vec<u64>
         steps.push(total - sum);
         steps.extend(after.into_iter().rev());
     }
+    for (index, (length, steps)) in lengths.iter().zip(&steps).enumerate() {
+        if *steps == 0 && length.amount > 0.0 {
+            return Err(value_error!(
+                "`lengths[{index}]` is {:?}, which is less than one of the {total} steps of the run",
+                length.text
+            ));
+        }
+    }
     Ok(steps)
 }
 
@@ -209,6 +217,7 @@ mod tests {
         assert_eq!(odd(&["30%", "70%"]), [5, 10]);
         assert_eq!(odd(&["30%", "rest", "10%", "30%"]), [5, 4, 1, 5]);
         assert!(fill(&["10%", "80%"]).is_err());
+        assert!(fill(&["0.01%", "rest"]).is_err());
         assert!(fill(&["11 epochs", "rest"]).is_err());
         assert!(fill(&["rest", "rest"]).is_err());
         assert!(fill(&["4e9 tokens", "rest"]).is_ok());
