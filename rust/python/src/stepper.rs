@@ -1,7 +1,9 @@
 //! What a `Scheduler` does at every step: values of schedules into the groups of an optimizer.
+#![expect(unsafe_code, reason = "a lock and a shared count cost a tenth of a step")]
 
+use std::cell::UnsafeCell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::{PyException, PyRuntimeError};
@@ -125,7 +127,30 @@ pub struct Stepper {
     end: AtomicI64,
     /// Whether it is writing now.
     writing: AtomicBool,
-    plan: Mutex<Arc<Plan>>,
+    plan: Current,
+}
+
+/// The plan in force. Only threads that are attached to the interpreter touch it, and the module
+/// declares that it uses the GIL: so neither a lock nor an atomic count is needed.
+#[derive(Default)]
+struct Current(UnsafeCell<Rc<Plan>>);
+
+// SAFETY: as above; a `Stepper` is read, changed and dropped by attached threads alone.
+unsafe impl Send for Current {}
+unsafe impl Sync for Current {}
+
+impl Current {
+    /// The plan, kept alive while it is used: what is written may lay another one.
+    #[inline]
+    fn get(&self, _py: Python<'_>) -> Rc<Plan> {
+        // SAFETY: attached, and the reference ends here.
+        unsafe { (*self.0.get()).clone() }
+    }
+
+    fn replace(&self, _py: Python<'_>, plan: Plan) -> Rc<Plan> {
+        // SAFETY: attached, and no reference into the cell outlives a call.
+        unsafe { std::mem::replace(&mut *self.0.get(), Rc::new(plan)) }
+    }
 }
 
 #[pymethods]
@@ -143,12 +168,13 @@ impl Stepper {
             others: AtomicBool::new(false),
             end: AtomicI64::new(i64::MAX),
             writing: AtomicBool::new(false),
-            plan: Mutex::default(),
+            plan: Current::default(),
         }
     }
 
     /// Plan what is written, in an optimizer of so many groups.
     fn lay(&self, groups: &Bound<'_, PyList>, lines: Vec<GivenLine>, more: bool) {
+        let py = groups.py();
         let lines = lines
             .into_iter()
             .map(|GivenLine(laid, key, index, indices)| Line {
@@ -160,11 +186,8 @@ impl Stepper {
             })
             .collect();
         let groups = groups.iter().map(|group| group.as_ptr().addr()).collect();
-        let plan = Arc::new(Plan { groups, lines, more });
-        let before =
-            std::mem::replace(&mut *self.plan.lock().unwrap_or_else(PoisonError::into_inner), plan);
-        // Dropped without the lock: what it holds may run Python code as it goes.
-        drop(before);
+        // Dropped when it is out of the cell: what it holds may run Python code as it goes.
+        drop(self.plan.replace(py, Plan { groups, lines, more }));
     }
 
     /// The step whose values are in force.
@@ -200,7 +223,7 @@ impl Stepper {
     /// Whether the optimizer has other groups than planned for, or has them in another order.
     #[getter]
     fn stale(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(!self.plan().fits(&groups_of(self.optimizer.bind(py))?))
+        Ok(!self.plan.get(py).fits(&groups_of(self.optimizer.bind(py))?))
     }
 
     /// Go to the next step and write its values.
@@ -262,29 +285,20 @@ impl Stepper {
     /// Write the values of a step, and say nothing of it.
     fn write(&self, py: Python<'_>, step: i64) -> PyResult<()> {
         let groups = groups_of(self.optimizer.bind(py))?;
-        self.guarded(|| self.plan().write(py, &groups, step)).map(|_| ())
+        self.guarded(|| self.plan.get(py).write(py, &groups, step)).map(|_| ())
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "the signature PyO3 asks for")]
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.optimizer)?;
         visit.call(&self.attend)?;
-        // Nobody holds the lock while Python code runs.
-        if let Ok(plan) = self.plan.try_lock() {
-            for line in &plan.lines {
-                visit.call(&line.laid)?;
-            }
-        }
-        Ok(())
+        // SAFETY: the collector runs attached, and changes nothing here.
+        let plan = unsafe { &*self.plan.0.get() };
+        plan.lines.iter().try_for_each(|line| visit.call(&line.laid))
     }
 }
 
 impl Stepper {
-    #[inline]
-    fn plan(&self) -> Arc<Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     #[cold]
     fn attend<'py>(
         &self,
@@ -317,7 +331,7 @@ impl Stepper {
             self.attend(py, intern!(py, "end"), next)?;
         }
         let groups = groups_of(self.optimizer.bind(py))?;
-        let plan = self.plan();
+        let plan = self.plan.get(py);
         if plan.more || !plan.fits(&groups) {
             return self.attend(py, intern!(py, "move"), next);
         }
