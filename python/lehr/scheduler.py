@@ -285,7 +285,9 @@ class Scheduler(LRScheduler):
     def _check_values(self) -> None:
         """Raise ValueError where a value would be one that torch's optimizers refuse."""
         groups = self.optimizer.param_groups
-        for name in {*self.names} - {*self._targets.setters}:
+        for name in self.names:
+            if name in self._targets.setters:
+                continue
             for laid, indices in self._laid(name):
                 key = hypers.locate(groups[indices[0]], name)[0] if indices else name
                 if key not in ("lr", "momentum", "weight_decay", "eps", "betas"):
