@@ -40,6 +40,9 @@ from resume_matrix import (
 )
 from torch.optim import lr_scheduler as lrs
 
+# The trainings go on behind the end of a cooldown.
+pytestmark = pytest.mark.filterwarnings("ignore:the schedules ended after")
+
 
 def wrong_steps(make_scheduler, order, make_optimizer=sgd):
     """Return for every cut how many of the steps differ from those of the run without one."""
