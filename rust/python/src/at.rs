@@ -1,8 +1,8 @@
 //! `Schedule.at` as a one-argument C method: the cheapest call there is (`METH_O`).
 //!
 //! The binding's own methods parse an argument list and count the attachment, which costs more
-//! than a cosine. This file and `writer.rs` are the places of the crate with unsafe code; what it
-//! rests on stands beside each use. `docs/design/2026-11-22-call-cost.md` has the figures.
+//! than a cosine. This file, `writer.rs` and `stepper.rs` are the places of the crate with unsafe code;
+//! what it rests on stands beside each use. `docs/design/2026-11-22-call-cost.md` has the figures.
 #![expect(unsafe_code, reason = "PyO3 makes no METH_O methods")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
