@@ -1,6 +1,5 @@
 """The one sweep engine around a step function, and the smoother: restored whatever happens."""
 
-import copy
 import math
 import pickle
 import random
@@ -13,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lehr import SchedExp, Sweep, _core
+from lehr import SchedExp, _core
 from lehr.finder import Snapshot, SweepEngine, run_sweep
 from state import capture
 from torch import nn
@@ -309,20 +308,3 @@ thread.join()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_sweep_is_an_immutable_value():
-    sweep = Sweep([1e-3, 1e-2], [2.0, math.nan], [2.0, math.nan], 10, "interrupted")
-    assert len(sweep) == 2
-    for name in ("lrs", "stop", "other"):
-        with pytest.raises(AttributeError, match=f"`{name}` cannot be set"):
-            setattr(sweep, name, 1)
-    with pytest.raises(ValueError, match="read-only"):
-        sweep.losses[0] = 1
-    for other in (copy.copy(sweep), copy.deepcopy(sweep), pickle.loads(pickle.dumps(sweep))):
-        assert other == sweep
-        assert hash(other) == hash(sweep)
-    assert sweep != Sweep([1e-3, 1e-2], [2.0, 1.0], [2.0, 1.5], 10, "interrupted")
-    assert "2 points" in repr(sweep)
-    with pytest.raises(ValueError, match=r"same length, got shapes \(1,\), \(2,\), \(2,\)"):
-        Sweep([1], [1, 2], [1, 2], 2, "finished")

@@ -58,7 +58,8 @@ if TYPE_CHECKING:
     )
     from lehr.plateau import Plateau
     from lehr.scheduler import Scheduler
-    from lehr.sweep import Suggestion, SuggestionMethod, Sweep
+    from lehr.suggestion import Suggestion, SuggestionMethod
+    from lehr.sweep import Sweep
 
 __version__ = _core.VERSION
 
@@ -119,8 +120,8 @@ __all__ = [
 
 # Where the names live that are loaded on first use: all that are not here yet.
 _LAZY = {name: "lehr.learner" for name in __all__ if name not in globals()}
-_LAZY |= {"Plateau": "lehr.plateau", "Scheduler": "lehr.scheduler"}
-_LAZY |= dict.fromkeys(("Suggestion", "SuggestionMethod", "Sweep"), "lehr.sweep")
+_LAZY |= {"Plateau": "lehr.plateau", "Scheduler": "lehr.scheduler", "Sweep": "lehr.sweep"}
+_LAZY |= dict.fromkeys(("Suggestion", "SuggestionMethod"), "lehr.suggestion")
 
 if _core.DEBUG:
     import warnings

@@ -27,10 +27,12 @@ __all__ = [
     "SweepState",
     "Writer",
     "_Noop",
+    "average",
     "carried_step",
     "combine_lengths",
     "combine_scheds",
     "combined_cos",
+    "curve",
     "fine_tune_lrs",
     "flat_cos_lr",
     "group_values",
@@ -724,6 +726,64 @@ class Smoother:
         """Take in a loss and return the average so far; NaN where the loss is not finite."""
     def extend(self, losses: Sequence[float]) -> list[float]:
         """Take in losses and return the average after each."""
+
+def curve(
+    lrs: _Numbers, losses: _Numbers, smoothing: str | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read the points of a sweep; return its rates, and its losses as before `smoothing`.
+
+    With s the stored averages, their weights `w[i] = old w[i-1] + new` and the formulas of
+    `average`, the losses are `s[i] + (old / new) w[i-1] (s[i] - s[i-1])`. The rounding of s is
+    amplified by `1 + 2 old w / new`: from 1 to 99 fold for "fastai" and "lightning", 39 fold for
+    the others. So float64 averages give losses to 2e-14 of the size of the averages, and float32
+    ones to 6e-6 of it, more where the finder itself sums in float32.
+
+    A stored value that is not finite gives NaN: the tools go on with NaN or infinity for ever
+    after such a loss. A finite value after it follows the last finite one: Lightning stores NaN
+    for a step without a loss, and leaves its average as it was.
+
+    Args:
+        lrs: Learning rate of each point: finite numbers.
+        losses: As many losses, or averages of them.
+        smoothing: How they were averaged: "fastai", "lightning", "torch_lr_finder", "ignite", or
+            `None` where they were not.
+
+    Returns:
+        Rates and raw losses, float64 of shape (n,).
+
+    Raises:
+        TypeError: `lrs` or `losses` is no sequence of numbers.
+        ValueError: The lengths differ, a rate is not finite, or `smoothing` is unknown.
+
+    Example:
+        >>> curve([0.1, 0.2], [3.0, 3.5], "ignite")[1].round(9).tolist()
+        [3.0, 13.0]
+    """
+
+def average(losses: _Numbers, smoothing: str | None = None) -> NDArray[np.float64]:
+    """Return what a finder stores for these losses.
+
+    "fastai" is `v / (1 - .98^(i + 1))` with `v = .98 v + .02 loss` from 0 on; "lightning" has
+    the exponent i + 2; "torch_lr_finder" and "ignite" take the first loss as it is and then
+    `.95 stored + .05 loss`. From the first loss that is not finite on, none of their averages is
+    finite. `None` is the average of `Sweep.smoothed`: as fastai's, but such a loss is reported
+    as NaN and passed over.
+
+    Args:
+        losses: The loss of each iteration.
+        smoothing: Whose average, or `None` for that of lehr.
+
+    Returns:
+        The averages, float64 of shape (n,).
+
+    Raises:
+        TypeError: `losses` is no sequence of numbers.
+        ValueError: `smoothing` is unknown.
+
+    Example:
+        >>> average([1.0, 1.0], "lightning").round(3).tolist()
+        [0.505, 0.673]
+    """
 
 @final
 class SweepState:

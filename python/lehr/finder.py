@@ -211,8 +211,8 @@ class SweepEngine:
     @property
     def sweep(self) -> Sweep:
         """The curve so far."""
-        losses, smoothed = self._state.losses, self._state.smoothed
-        return Sweep(self._lrs[: len(losses)], losses, smoothed, self.num_it, self.stop)
+        losses = self._state.losses
+        return Sweep(self._lrs[: len(losses)], losses, num_it=self.num_it, stop=self.stop)
 
 
 def integer(value: Any, name: str) -> int:

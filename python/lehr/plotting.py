@@ -163,7 +163,7 @@ def plot_sweep(
 
     Example:
         >>> from lehr.sweep import Sweep
-        >>> sweep = Sweep([1e-3, 1e-2, 1e-1], [3, 1, 2], [3, 2, 2], 3, "finished")
+        >>> sweep = Sweep([1e-3, 1e-2, 1e-1], [3, 1, 2])
         >>> figure = plot_sweep(sweep, skip_end=0, marks=[("mine", 1e-2, (1e-2, 2.0))])
         >>> figure.axes[0].get_xscale()
         'log'

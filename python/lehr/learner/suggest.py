@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lehr import _core
-from lehr.sweep import Suggestion
+from lehr.suggestion import Suggestion
 
 if TYPE_CHECKING:
     from lehr.sweep import Sweep
@@ -107,13 +107,13 @@ def _ask(function: Callable[..., Any], name: str, lrs: Any, losses: Any, num_it:
         else:
             return _read(answer, name)
     warnings.warn(f"`{name}` has no suggestion: {reason}", stacklevel=4)
-    return Suggestion(float("nan"), None, reason)
+    return Suggestion(float("nan"), None, reason, name)
 
 
 def _read(answer: Any, name: str) -> Suggestion:
     try:
         lr, (x, y) = answer
-        return Suggestion(float(lr), (float(x), float(y)))
+        return Suggestion(float(lr), (float(x), float(y)), method=name)
     except (TypeError, ValueError, RuntimeError) as error:
         message = f"`{name}` must return (suggestion, (lr, loss)), three numbers, got {answer!r}"
         raise TypeError(message) from error

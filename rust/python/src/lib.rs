@@ -33,7 +33,7 @@ mod _core {
     #[pymodule_export]
     use crate::suggest::{minimum, slide, steep, valley};
     #[pymodule_export]
-    use crate::sweep::{Smoother, SweepState, trim};
+    use crate::sweep::{Smoother, SweepState, average, curve, trim};
     #[pymodule_export]
     use crate::writer::{Writer, write_hyper};
 

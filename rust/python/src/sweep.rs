@@ -2,10 +2,15 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use lehr_core::sweep::Average;
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
 use crate::error::OrPy;
+use crate::numbers::sequence;
+
+/// A float64 array of one dimension.
+type Array<'py> = Bound<'py, PyArray1<f64>>;
 
 /// A debiased exponential average.
 #[pyclass(frozen, module = "lehr._core")]
@@ -68,6 +73,35 @@ impl SweepState {
     fn __len__(&self) -> usize {
         lock(&self.0).losses().len()
     }
+}
+
+/// Read the points of a sweep; return its rates, and its losses as before `smoothing`.
+#[pyfunction]
+#[pyo3(signature = (lrs, losses, smoothing = None))]
+pub fn curve<'py>(
+    lrs: &Bound<'py, PyAny>,
+    losses: &Bound<'py, PyAny>,
+    smoothing: Option<&str>,
+) -> PyResult<(Array<'py>, Array<'py>)> {
+    let py = lrs.py();
+    let smoothing = smoothing.map(Average::from_name).transpose().or_py()?;
+    let (lrs, losses) = (sequence(lrs, "lrs")?, sequence(losses, "losses")?);
+    let losses = lehr_core::sweep::raw_losses(&lrs, losses, smoothing).or_py()?;
+    Ok((lrs.into_pyarray(py), losses.into_pyarray(py)))
+}
+
+/// Return what a finder stores for these losses; by default our own average.
+#[pyfunction]
+#[pyo3(signature = (losses, smoothing = None))]
+pub fn average<'py>(losses: &Bound<'py, PyAny>, smoothing: Option<&str>) -> PyResult<Array<'py>> {
+    let average = smoothing.map(Average::from_name).transpose().or_py()?;
+    let py = losses.py();
+    let losses = sequence(losses, "losses")?;
+    let averages = match average {
+        Some(average) => average.average(&losses),
+        None => lehr_core::sweep::smoothed(&losses),
+    };
+    Ok(averages.into_pyarray(py))
 }
 
 /// Return the range of points a suggestion reads.

@@ -68,7 +68,7 @@ impl<'a> Curve<'a> {
 }
 
 /// Check that there are as many losses as rates, at least one, and that the rates are finite.
-pub(super) fn check(lrs: &[f64], losses: &[f64]) -> Result<()> {
+pub(crate) fn check(lrs: &[f64], losses: &[f64]) -> Result<()> {
     if lrs.len() != losses.len() {
         return Err(value_error!(
             "`lrs` and `losses` must have the same length, got {} and {}",

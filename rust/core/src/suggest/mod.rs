@@ -9,6 +9,7 @@ mod slide;
 mod steep;
 mod valley;
 
+pub(crate) use curve::check;
 pub use minimum::minimum;
 pub use slide::slide;
 pub use steep::steep;

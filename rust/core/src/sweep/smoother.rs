@@ -28,6 +28,11 @@ impl Smoother {
         Self::new(beta).map(|fresh| Self { sum, weight, ..fresh })
     }
 
+    /// The same with a memory that is known to be in its range.
+    pub(super) fn from_sums(beta: f64, sum: f64, weight: f64) -> Self {
+        Self { beta, sum, weight }
+    }
+
     /// `beta`, and the sums `v` and `1 - beta^k` so far.
     #[must_use]
     pub fn sums(&self) -> (f64, f64, f64) {
@@ -44,6 +49,13 @@ impl Smoother {
         self.weight = self.beta * self.weight + (1.0 - self.beta);
         self.sum / self.weight
     }
+}
+
+/// The averages of a whole curve as a sweep takes them, with a memory of .98.
+#[must_use]
+pub fn smoothed(losses: &[f64]) -> Vec<f64> {
+    let mut smoother = Smoother::from_sums(0.98, 0.0, 0.0);
+    losses.iter().map(|&loss| smoother.push(loss)).collect()
 }
 
 #[cfg(test)]
