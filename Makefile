@@ -7,10 +7,10 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-rust test-python test-peers lint fmt stubs bench bench-reference wheel docs ci clean check-tools
+.PHONY: help dev demo test test-rust test-python test-peers lint fmt stubs bench bench-suggest bench-suggest-data bench-reference wheel docs ci clean check-tools
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 check-tools:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -68,6 +68,12 @@ fmt: $(VENV)/.installed-dev ## Format all code
 bench: $(VENV)/.installed-dev $(if $(PEERS),,.venv-peers/.installed) ## Print the table of ratios
 	$(BIN)/python benches/bench.py
 	PYTHONPATH=$(CURDIR)/python $(or $(PEERS),.venv-peers)/bin/python benches/bench.py scheduler
+
+bench-suggest: $(VENV)/.installed-dev ## Print what the suggestion rules are worth
+	$(BIN)/python benches/suggest.py
+
+bench-suggest-data: $(VENV)/.installed-dev ## Make benches/data/lr_bench_own.npz again (20 minutes on one core)
+	$(BIN)/python benches/suggest_data.py
 
 # REFERENCE=path takes an environment with fastai that is there already.
 bench-reference: $(VENV)/.installed-dev $(if $(REFERENCE),,.venv-reference/.installed) ## Print our suggestion rules over fastai's, in an environment with both
