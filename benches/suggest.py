@@ -11,6 +11,7 @@ from typing import NamedTuple
 import lehr
 import numpy as np
 import suggest_rules
+from lehr.suggestion import METHODS
 
 DATA = Path(__file__).parent / "data"
 RESAMPLES = 10_000
@@ -89,8 +90,18 @@ def sketch(lrs, losses, num_it, _, **constants):
     return lr, "none" if np.isnan(lr) else "weak" if snr < 5 else "ok"
 
 
+# Where the finder that a named rule belongs to would have ended the sweep.
+ENDS = {
+    "lightning": functools.partial(suggest_rules.exponential, later=2),
+    "torch_lr_finder": suggest_rules.twentieth,
+    "ignite": suggest_rules.twentieth,
+    **dict.fromkeys(["valley", "slide", "minimum", "steep"], suggest_rules.exponential),
+}
+
+
 def of_lehr(name, lrs, losses, num_it, steps):
-    said = lehr.Sweep(lrs, losses, num_it=num_it).suggest(name, steps)
+    end = len(ENDS[name](losses)) if name in ENDS else len(losses)
+    said = lehr.Sweep(lrs[:end], losses[:end], num_it=num_it).suggest(name, steps)
     return said.lr, said.status or None
 
 
@@ -118,14 +129,11 @@ GRID = {
 
 
 def rules_of_lehr():
-    """Return lehr's own rules, where `Sweep` suggests."""
-    if not hasattr(lehr.Sweep, "suggest"):
-        return []
-    names = [
-        "valley", "slide", "minimum", "steep", "lightning", "torch_lr_finder", "ignite", "robust",
-    ]  # fmt: skip
-    rules = [Rule(f"lehr {name}", functools.partial(of_lehr, name)) for name in names]
-    return [*rules, Rule("lehr robust, steps=", rules[-1].call, paced=True)]
+    """Return the rules that `Sweep.suggest` knows by name; ours also told the training's length."""
+    rules = [Rule(f"lehr {name}", functools.partial(of_lehr, name)) for name in METHODS]
+    if "robust" in METHODS:
+        rules.append(Rule("lehr robust, steps=", functools.partial(of_lehr, "robust"), paced=True))
+    return rules
 
 
 def suggestions(rule, data, num_it=100):
