@@ -1,5 +1,6 @@
 """Pictures: what they show and what they return."""
 
+import math
 import pickle
 import re
 import subprocess
@@ -26,7 +27,7 @@ from lehr.plotting import plot_hypers, plot_losses, plot_sweep
 from lehr.suggestion import Suggestion
 from lehr.sweep import Sweep
 from lehr.testing import synth_dbunch, synth_learner
-from matplotlib.colors import same_color
+from matplotlib.colors import same_color, to_rgb
 
 NAN = float("nan")
 
@@ -285,7 +286,7 @@ FALLING = 3 - np.tanh((np.arange(50) - 25) / 9)
         (1e6 * FALLING, 2e6, 4e6),
         (FALLING - 10, -8, -6),
         # What comes after divergence is off the picture.
-        (np.where(np.arange(50) < 40, FALLING, 1e10), 2, 12.4),
+        (np.where(np.arange(50) < 40, FALLING, 1e10), 2, 6.3),
         (np.where(np.arange(50) < 48, FALLING, NAN), 2, 4),
         (np.exp(np.arange(50)), 1, 4),
         (np.ones(50), 1, 1),
@@ -494,3 +495,114 @@ else:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# Sweep.plot.
+
+
+@pytest.fixture
+def sweep():
+    return Sweep(LRS, FALLING, stop="finished")
+
+
+def suggestion(lr, point=True, **known):
+    return Suggestion(lr, (lr, 3.0) if point else None, **known)
+
+
+def test_a_sweep_marks_suggestions_given_as_values_names_or_a_mapping(sweep):
+    mine = suggestion(1e-3, method="mine")
+    for given, names in (
+        (mine, ["mine"]),
+        ("valley", ["valley"]),
+        (["valley", mine, suggestion(1e-3)], ["valley", "mine", "suggestion 3"]),
+        ({"a": "ignite", "b": mine}, ["a", "b"]),
+        ((), []),
+        (None, ["kept"]),
+    ):
+        (ax,) = sweep.with_suggestions({"kept": mine}).plot(given).axes
+        assert [label.split(":")[0] for label in legend(ax)[2:]] == names
+    assert len(ax.lines[0].get_xdata()) == len(sweep)
+
+
+def test_what_is_no_suggestion_is_refused(sweep):
+    for wrong in (3, [1e-3], {"a": None}):
+        with pytest.raises(TypeError, match="`suggestions` must hold suggestions or names"):
+            sweep.plot(wrong)
+    with pytest.raises(ValueError, match="`method` must be one of valley, .*, got 'vally'"):
+        sweep.plot("vally")
+    with pytest.raises(ValueError, match="`skip_end` must be at least 0, got -1"):
+        sweep.plot(skip_end=-1)
+    with pytest.raises(ValueError, match="the sweep has no point"):
+        Sweep([], []).plot()
+
+
+def test_an_interval_is_a_band_of_the_marker_s_colour(sweep):
+    (ax,) = sweep.plot([suggestion(1e-3, interval=(1e-4, 1e-2)), suggestion(1e-2)]).axes
+    (band,) = ax.patches
+    assert (band.get_x(), band.get_width()) == pytest.approx((1e-4, 1e-2 - 1e-4))
+    assert band.get_facecolor()[:3] == to_rgb(ax.lines[3].get_color())
+
+
+def test_the_title_says_why_a_suggestion_is_weak_or_none(sweep):
+    long = "the loss falls by twice its noise, which chance does " * 20
+    (ax,) = sweep.plot(
+        {
+            "robust": suggestion(1e-3, status="weak", reason="it hardly falls"),
+            "other": suggestion(NAN, point=False, status="none", reason="noise"),
+            "good": suggestion(1e-2, status="ok"),
+        }
+    ).axes
+    assert ax.get_title().splitlines() == [
+        "Learning-rate sweep", "robust: weak: it hardly falls", "other: none: noise",
+    ]  # fmt: skip
+    assert legend(ax)[2:] == ["robust: 1.00e-03 (weak)", "good: 1.00e-02"]
+    figure = sweep.plot(suggestion(1e-3, status="weak", reason=long, method="m"))
+    figure.draw_without_rendering()
+    title = figure.axes[0].title.get_window_extent()
+    assert 0 <= title.x0 < title.x1 <= figure.bbox.x1
+    assert title.y1 <= figure.bbox.y1
+
+
+@pytest.mark.parametrize(
+    ("lrs", "scale"),
+    [
+        (np.geomspace(1e-7, 1, 50), "log"),
+        (np.linspace(1e-3, 1, 50), "linear"),
+        (np.linspace(-1, 1, 50) ** 3, "linear"),
+        (np.r_[0, np.geomspace(1e-7, 1, 49)], "linear"),
+        ([0.1], "log"),
+        ([0.1, 0.2], "log"),
+        ([0.0], "linear"),
+        ([0.5] * 4, "linear"),
+    ],
+)
+def test_the_axis_is_logarithmic_unless_values_are_even_or_not_above_0(lrs, scale):
+    lrs = np.asarray(lrs)
+    figure = Sweep(lrs, np.arange(len(lrs)) + 1.0).plot("minimum")
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    assert ax.get_xscale() == scale
+    low, high = ax.get_xlim()
+    assert low < lrs.min()
+    assert lrs.max() < high
+
+
+def test_what_is_swept_names_axis_and_title():
+    (ax,) = Sweep([1, 2, 4], [1, 2, 3], hyper="weight_decay").plot().axes
+    assert (ax.get_xlabel(), ax.get_title()) == ("weight decay", "Weight decay sweep")
+
+
+def test_a_pool_shows_the_points_of_its_parts_faintly():
+    parts = [Sweep(LRS, FALLING + shift) for shift in (0, 0.1)]
+    (ax,) = Sweep.pool(parts).plot().axes
+    assert legend(ax) == ["loss of each batch", "mean loss of 2 sweeps", "smoothed loss"]
+    assert [line.get_ydata()[0] for line in ax.lines[:2]] == [part.losses[0] for part in parts]
+
+
+def test_spikes_do_not_flatten_the_curve():
+    losses = FALLING.copy()
+    losses[[10, 30]] *= 50
+    losses[[12, 13]] = NAN, math.inf
+    bottom, top = Sweep(LRS, losses).plot("valley").axes[0].get_ylim()
+    assert 1 < bottom < 2
+    assert 4 < top < 9

@@ -11,7 +11,7 @@ import torch
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from lehr import SuggestionMethod, minimum, slide, steep, valley
+from lehr import SuggestionMethod, Sweep, _core, minimum, slide, steep, valley
 from lehr.testing import synth_learner
 
 RULES = (valley, slide, minimum, steep)
@@ -399,7 +399,7 @@ def test_partials_of_one_rule_get_names_of_their_own():
 
 def test_an_unknown_name_is_told_the_known_ones():
     learn = synth_learner()
-    known = "`suggest_funcs` must name one of valley, slide, minimum, steep, got 'Steep'"
+    known = "`suggest_funcs` must name one of valley, slide, minimum, steep, "
     for rules in ("Steep", ["valley", "Steep"], {"mine": "Steep"}):
         with pytest.raises(ValueError, match=known):
             learn.lr_find(show_plot=False, suggest_funcs=rules)
@@ -436,3 +436,72 @@ def test_two_sweeps_in_a_row_suggest_the_same():
     learn = synth_learner()
     first, second = (learn.lr_find(show_plot=False, suggest_funcs=RULES) for _ in range(2))
     assert first == second
+
+
+# The methods of a sweep.
+
+
+def a_sweep(n=100):
+    pos = np.linspace(0, 1, n)
+    losses = 1 + 2 / (1 + np.exp(12 * (pos - 0.5))) + np.exp(20 * (pos - 1))
+    noise = 0.02 * np.random.default_rng(3).standard_normal(n)
+    return Sweep(10 ** (8 * pos - 7), losses + noise)
+
+
+def test_a_method_of_the_page_reads_what_lr_find_gives_it():
+    learn = synth_learner()
+    found = learn.lr_find(show_plot=False, suggest_funcs=RULES)
+    sweep = learn.recorder.sweep
+    for rule in RULES:
+        name = rule.__name__
+        said = sweep.suggest(name)
+        assert said == sweep.suggestions[name]
+        assert (said.lr, said.method, said.reason) == (getattr(found, name), name, "")
+
+
+def test_a_method_of_another_finder_reads_the_average_that_it_stores():
+    sweep = a_sweep()
+    for name in ("lightning", "torch_lr_finder", "ignite"):
+        lr, point = getattr(_core, name)(sweep.lrs, sweep.smooth(name))
+        assert sweep.suggest(name)[:4] == (lr, point, "", name)
+
+
+def test_lr_find_takes_the_names_of_all_methods():
+    learn = synth_learner()
+    names = ["valley", "lightning", "torch_lr_finder", "ignite"]
+    found = learn.lr_find(show_plot=False, suggest_funcs=names)
+    sweep = learn.recorder.sweep
+    assert found == tuple(sweep.suggest(name).lr for name in names)
+    named = learn.lr_find(show_plot=False, suggest_funcs={"a": "ignite", "b": valley})
+    assert named._fields == ("a", "b")
+    assert learn.recorder.sweep.suggestions["a"].method == "ignite"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "method", "reason"),
+    [
+        (Sweep([], []), "valley", "no finite loss"),
+        (Sweep([], []), "ignite", "two points before"),
+        (Sweep([1, 2], [math.nan, math.inf]), "minimum", "no finite loss"),
+        (Sweep([0, 1, 2], [3, 2, 1]), "steep", "must be above 0"),
+        (Sweep([1, 2, 3], [3, 2, 1]), "lightning", "two finite losses"),
+        (Sweep([1, 2, 3], [3, 2, 1]), "torch_lr_finder", "two points between"),
+        (Sweep([1, 2, 3], [1, 2, 3]), "ignite", "two points before"),
+    ],
+)
+def test_a_method_with_nothing_to_say_says_why(sweep, method, reason):
+    found = sweep.suggest(method)
+    assert math.isnan(found.lr)
+    assert (found.point, found.method) == (None, method)
+    assert reason in found.reason
+
+
+def test_wrong_arguments_of_suggest_are_named():
+    sweep = a_sweep()
+    known = "`method` must be one of valley, slide, minimum, steep, .*lightning, torch_lr_finder, "
+    with pytest.raises(ValueError, match=known):
+        sweep.suggest("steepest")
+    with pytest.raises(ValueError, match="`steps` must be at least 1, got 0"):
+        sweep.suggest("valley", steps=0)
+    with pytest.raises(TypeError, match="`steps` must be an integer, got 1.5"):
+        sweep.suggest("valley", steps=1.5)

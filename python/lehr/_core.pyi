@@ -36,8 +36,11 @@ __all__ = [
     "fine_tune_lrs",
     "flat_cos_lr",
     "group_values",
+    "ignite",
+    "lightning",
     "minimum",
     "one_cycle_lr",
+    "pool",
     "reduced_lr",
     "run_length",
     "sched_cos",
@@ -49,6 +52,7 @@ __all__ = [
     "slide",
     "steep",
     "sweep_lr",
+    "torch_lr_finder",
     "trim",
     "valley",
     "write_hyper",
@@ -539,6 +543,95 @@ def steep(
         fastai's `callback.schedule.steep`, which is `window=1`.
     """
 
+def lightning(
+    lrs: _Numbers, losses: _Numbers, skip_begin: int = 10, skip_end: int = 1
+) -> tuple[float, tuple[float, float]] | None:
+    """Suggest what Lightning (2.5.3 and later) does.
+
+    The rate at the least gradient of the losses over the rate itself, not its logarithm. With h0
+    and h1 the gaps of the rates before and after a point it is
+    `(h0 (y2 - y1) / h1 + h1 (y1 - y0) / h0) / (h0 + h1)`, one-sided at the ends, in float32. Its
+    rounding divided by the tiny gaps of small rates is larger than most slopes, so the suggestion
+    is mostly among the smallest rates: for comparison, not for use.
+
+    Args:
+        lrs: Learning rate of each point: finite numbers, at least one.
+        losses: As many losses, as Lightning averages them: `average(losses, "lightning")`.
+        skip_begin: Number of first points to leave out.
+        skip_end: Number of last points to leave out. Of the rest those count that are finite.
+
+    Returns:
+        The suggested rate and the point (rate, loss), or `None` where fewer than two points count.
+
+    Raises:
+        TypeError: `lrs` or `losses` is no sequence of numbers.
+        ValueError: The lengths differ, there is no point, or a rate is not finite.
+
+    Example:
+        >>> lightning([0.1, 0.2, 0.4, 0.8], [4.0, 3.9, 2.0, 1.9], 0, 0)
+        (0.4, (0.4, 2.0))
+
+    Reference:
+        `lightning.pytorch.tuner.lr_finder._LRFinder.suggestion`.
+    """
+
+def torch_lr_finder(
+    lrs: _Numbers, losses: _Numbers, skip_start: int = 10, skip_end: int = 5
+) -> tuple[float, tuple[float, float]] | None:
+    """Suggest what torch-lr-finder does.
+
+    The rate at the least gradient of the losses over their index: central differences, one-sided
+    at the ends. One that is NaN counts as the least.
+
+    Args:
+        lrs: Learning rate of each point: finite numbers, at least one.
+        losses: As many losses, as torch-lr-finder averages them: `average(losses,
+            "torch_lr_finder")`.
+        skip_start: Number of first points to leave out.
+        skip_end: Number of last points to leave out.
+
+    Returns:
+        The suggested rate and the point (rate, loss), or `None` where fewer than two points are
+        left.
+
+    Raises:
+        TypeError: `lrs` or `losses` is no sequence of numbers.
+        ValueError: The lengths differ, there is no point, or a rate is not finite.
+
+    Example:
+        >>> torch_lr_finder([0.1, 0.2, 0.4, 0.8], [4.0, 3.9, 2.0, 1.9], 0, 0)
+        (0.2, (0.2, 3.9))
+
+    Reference:
+        `torch_lr_finder.LRFinder.plot`.
+    """
+
+def ignite(lrs: _Numbers, losses: _Numbers) -> tuple[float, tuple[float, float]] | None:
+    """Suggest what ignite does.
+
+    The rate at the least central difference of the losses, in float32, left of the least loss.
+    NaN counts as the least, of losses and of differences.
+
+    Args:
+        lrs: Learning rate of each point: finite numbers, at least one.
+        losses: As many losses, as ignite averages them: `average(losses, "ignite")`.
+
+    Returns:
+        The suggested rate and the point (rate, loss), or `None` where the least loss is one of the
+        first two.
+
+    Raises:
+        TypeError: `lrs` or `losses` is no sequence of numbers.
+        ValueError: The lengths differ, there is no point, or a rate is not finite.
+
+    Example:
+        >>> ignite([0.1, 0.2, 0.4, 0.8], [4.0, 3.9, 2.0, 9.0])
+        (0.2, (0.2, 3.9))
+
+    Reference:
+        `ignite.handlers.FastaiLRFinder.lr_suggestion`.
+    """
+
 def group_values(value: Any, groups: int, name: str) -> list[float]:
     """Return one value per group from a number, a sequence, or a slice.
 
@@ -783,6 +876,27 @@ def average(losses: _Numbers, smoothing: str | None = None) -> NDArray[np.float6
     Example:
         >>> average([1.0, 1.0], "lightning").round(3).tolist()
         [0.505, 0.673]
+    """
+
+def pool(
+    sweeps: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the rates of several sweeps and, at each, the mean of their finite losses.
+
+    NaN where fewer than half of them have a finite loss; up to the last rate at which half have.
+
+    Args:
+        sweeps: Rates and losses of each, in float64; the rates are those of the longest sweep as
+            far as they go.
+
+    Raises:
+        ValueError: There is no sweep, or one has other rates.
+
+    Example:
+        >>> import numpy as np
+        >>> rates = np.array([0.1, 0.2])
+        >>> pool([(rates, np.array([3.0, 2.0])), (rates[:1], np.array([5.0]))])[1].tolist()
+        [4.0, 2.0]
     """
 
 @final

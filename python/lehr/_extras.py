@@ -10,6 +10,7 @@ _EXTRA = {
     "matplotlib": "plot",
     "click": "cli",
     "rich": "cli",
+    "pyarrow": "arrow",
     "sklearn": "all",
 }
 

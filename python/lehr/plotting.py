@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lehr import Schedule
+    from lehr.suggestion import Suggestion
     from lehr.sweep import Sweep
 
 _POINTS = 401
@@ -50,9 +52,13 @@ _MANY_EPOCHS, _MANY_ENDS = 60, 20
 _FEW_DECADES = 2.0
 # Shares of the single losses that may be off the picture, at either end.
 _OUTLIERS = (1.0, 99.0)
+_QUARTERS = (25.0, 75.0)
 # A sweep is shown up to this many times its best loss, where a diverging one stops.
 _DIVERGED = 4.0
 _MARKERS = "osD^vP*X"
+# What a rule says of a suggestion that is no good one, and the room that the reasons have.
+_DOUBTS = ("weak", "none")
+_LINE, _DOUBT_LINES = 72, 4
 
 
 class Figure(mpl_figure.Figure):
@@ -143,62 +149,122 @@ def plot_hypers(
 def plot_sweep(
     sweep: Sweep,
     skip_end: int = 5,
-    marks: Sequence[tuple[str, float, tuple[float, float]]] | None = None,
+    marks: Sequence[tuple[str, Suggestion]] | None = None,
     ax: Axes | None = None,
 ) -> mpl_figure.Figure:
     """Draw the loss over the learning rate, raw and smoothed, with suggestions marked.
 
     A suggestion is a marker at its point and a dotted line at its rate, which is elsewhere for
-    some rules (`minimum` suggests a tenth of the rate at its point).
+    some rules (`minimum` suggests a tenth of the rate at its point); a band is its interval. Where
+    one is weak, or there is none, the title has the reason. The points of pooled sweeps are faint.
 
     Args:
-        sweep: The curve.
-        skip_end: Number of last points to leave out; the first one stays.
-        marks: What to mark: name, suggested rate, point (rate, loss). The sweep's suggestions by
-            default.
+        sweep: The curve, of at least one point.
+        skip_end: Number of last points to leave out, at least 0; the first one stays.
+        marks: What to mark: names and suggestions. Those of the sweep by default.
         ax: The axes to draw on; those of a new figure by default.
 
     Returns:
         The figure.
 
+    Raises:
+        ValueError: The sweep has no point, or `skip_end` is below 0.
+
     Example:
-        >>> from lehr.sweep import Sweep
+        >>> from lehr import Sweep
         >>> sweep = Sweep([1e-3, 1e-2, 1e-1], [3, 1, 2])
-        >>> figure = plot_sweep(sweep, skip_end=0, marks=[("mine", 1e-2, (1e-2, 2.0))])
+        >>> figure = plot_sweep(sweep, 0, [("mine", sweep.suggest("minimum"))])
         >>> figure.axes[0].get_xscale()
         'log'
     """
+    if not len(sweep):
+        message = "there is nothing to draw: the sweep has no point"
+        raise ValueError(message)
+    if skip_end < 0:
+        message = f"`skip_end` must be at least 0, got {skip_end}"
+        raise ValueError(message)
     ax = _axes(ax)
-    if marks is None:
-        marks = [(n, s.lr, s.point) for n, s in sweep.suggestions.items() if s.point is not None]
-    shown = slice(None, max(len(sweep) - skip_end, min(len(sweep), 1)))
+    marks = list(sweep.suggestions.items()) if marks is None else marks
+    shown = slice(None, max(len(sweep) - skip_end, 1))
+    # The smooth curve of the suggestions' points.
     lrs, raw, smoothed = sweep.lrs[shown], sweep.losses[shown], sweep.smoothed[shown]
-    ax.set_xscale("log")
-    ax.plot(lrs, raw, ".", color="0.7", markersize=4, label="loss of each batch")
+    log = _logarithmic(lrs)
+    if log:
+        ax.set_xscale("log")
+    label = "loss of each batch" if sweep.parts else None
+    for part in sweep.parts:
+        points = part.lrs[shown], part.losses[shown]
+        ax.plot(*points, ".", color="0.8", markersize=3, zorder=1, label=label)
+        label = None
+    pooled = f"mean loss of {len(sweep.parts)} sweeps" if sweep.parts else "loss of each batch"
+    size = 4 if len(lrs) <= _MANY_BATCHES else 2
+    ax.plot(lrs, raw, ".", color="0.6", markersize=size, label=pooled)
     alone = "o" if len(lrs) == 1 else None
     ax.plot(lrs, smoothed, color="C0", linewidth=2, marker=alone, label="smoothed loss")
-    for index, (name, lr, (x, y)) in enumerate(marks):
-        colour = f"C{index + 1}"
-        # Smaller and smaller, so that none hides another.
-        marker, size = _MARKERS[index % len(_MARKERS)], max(12 - 1.5 * index, 7.5)
-        ax.axvline(lr, color=colour, linestyle=":", linewidth=1)
-        ax.plot(
-            x, y, marker, color=colour, markersize=size, markeredgecolor="white", zorder=3,
-            label=f"{name}: {lr:.2e}",
-        )  # fmt: skip
-    ax.set(xlabel="learning rate", ylabel="training loss", title="Learning-rate sweep")
+    drawable = [(name, one) for name, one in marks if one.point and np.isfinite(one.lr)]
+    spans = sum(one.interval is not None for _, one in drawable)
+    for index, (name, suggestion) in enumerate(drawable):
+        _mark(ax, index, name, suggestion, spans)
+    name = _TITLES.get(sweep.hyper, sweep.hyper.replace("_", " "))
+    heading = "Learning-rate" if sweep.hyper == "lr" else name[:1].upper() + name[1:]
+    ax.set(xlabel=name, ylabel="training loss")
+    _entitle(ax, f"{heading} sweep", marks)
     if len(lrs) > 1:
-        ax.set_xlim(*_padded(np.log10([lrs.min(), lrs.max()]), log=True))
-    finite = smoothed[np.isfinite(smoothed)]
-    if len(finite):
-        # One exploding batch, or a sweep that goes on after it diverged, must not flatten the rest.
-        low, first = finite.min(), finite[0]
-        high = max(first + (first - low) / 2, low + (_DIVERGED - 1) * abs(low))
-        ax.set_ylim(*_padded([min(low, raw[np.isfinite(raw)].min()), min(high, finite.max())]))
-    else:
-        _nothing(ax)
+        ends = np.array([lrs.min(), lrs.max()])
+        ax.set_xlim(*_padded(np.log10(ends) if log else ends, log=log))
+    _limit_sweep(ax, raw, smoothed)
     _finish(ax, len(lrs))
     return _figure(ax)
+
+
+def _logarithmic(lrs: NDArray[Any]) -> bool:
+    """Whether values ask for a logarithmic axis: all above 0, and not evenly spaced."""
+    gaps = np.diff(lrs)
+    even = len(gaps) > 1 and np.allclose(gaps, gaps.mean(), rtol=1e-6, atol=0)
+    return bool((lrs > 0).all()) and not even
+
+
+def _mark(ax: Axes, index: int, name: str, suggestion: Suggestion, spans: int) -> None:
+    """Mark one suggestion, with the interval as a band, one of `spans`."""
+    colour = f"C{index % 9 + 1}"
+    # Smaller and smaller, so that none hides another.
+    marker, size = _MARKERS[index % len(_MARKERS)], max(12 - 1.5 * index, 7.5)
+    if suggestion.interval is not None:
+        # Fainter where there are more, for they most often overlap.
+        ax.axvspan(*suggestion.interval, color=colour, alpha=0.15 / spans, linewidth=0, zorder=0)
+    ax.axvline(suggestion.lr, color=colour, linestyle=":", linewidth=1)
+    weak = f" ({suggestion.status})" if suggestion.status == "weak" else ""
+    ax.plot(
+        *(suggestion.point or ()), marker, color=colour, markersize=size, markeredgecolor="white",
+        zorder=3, label=f"{name}: {suggestion.lr:.2e}{weak}",
+    )  # fmt: skip
+
+
+def _entitle(ax: Axes, title: str, marks: Sequence[tuple[str, Suggestion]]) -> None:
+    """Set the title, and under it why suggestions are weak or none."""
+    doubts = [f"{name}: {one.status}: {one.reason}" for name, one in marks if one.status in _DOUBTS]
+    if not doubts:
+        ax.set_title(title)
+        return
+    lines = [line for doubt in doubts for line in textwrap.wrap(doubt, _LINE)]
+    if len(lines) > _DOUBT_LINES:
+        lines = [*lines[: _DOUBT_LINES - 1], "..."]
+    ax.set_title("\n".join([title, *lines]), fontsize="medium")
+
+
+def _limit_sweep(ax: Axes, raw: NDArray[Any], smoothed: NDArray[Any]) -> None:
+    """Show the curve: what explodes, or comes after it diverged, must not flatten the rest."""
+    smoothed, raw = smoothed[np.isfinite(smoothed)], raw[np.isfinite(raw)]
+    if not len(smoothed):
+        _nothing(ax)
+        return
+    low, first = raw.min(), smoothed[0]
+    quarter, three = np.percentile(raw, _QUARTERS)
+    # As far above the first loss as the curve falls below it, or as the batches scatter; a curve
+    # that only rises ends where it counts as diverged.
+    diverged = max(first, smoothed.min() + (_DIVERGED - 1) * abs(smoothed.min()))
+    high = min(first + max(first - low, 2 * (three - quarter)), diverged)
+    ax.set_ylim(*_padded([low, min(high, max(smoothed.max(), raw.max()))]))
 
 
 def show_sweep(sweep: Sweep) -> None:

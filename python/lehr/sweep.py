@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import numbers
 import operator
+from collections import Counter
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lehr import _core
+from lehr import _core, suggestion
+from lehr._extras import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from os import PathLike
+    from typing import TextIO
 
+    import pyarrow as pa
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from lehr.suggestion import Suggestion
@@ -101,10 +111,7 @@ class Sweep:
             _check_text(smoothing, "smoothing")
         rates, raw = _core.curve(_column(lrs), _column(losses), smoothing)
         parts = tuple(parts)
-        for part in parts:
-            if not isinstance(part, Sweep):
-                message = f"`parts` must hold sweeps, got {part!r}"
-                raise TypeError(message)
+        _check_parts(parts, "parts")
         fields = {
             "lrs": _frozen(rates),
             "losses": _frozen(raw),
@@ -139,6 +146,219 @@ class Sweep:
             object.__setattr__(sweep, name, getattr(self, name))
         object.__setattr__(sweep, "_suggestions", dict(suggestions))
         return sweep
+
+    def smooth(self, kind: str) -> NDArray[np.float64]:
+        """Return the losses as a finder averages them.
+
+        Args:
+            kind: Whose average: "fastai", "lightning", "torch_lr_finder" or "ignite". From the
+                first loss that is not finite on, none of theirs is finite.
+
+        Returns:
+            The averages, float64 of shape (n,). `Sweep(lrs, averages, smoothing=kind)` has the
+            losses of this sweep, to 2e-14 of their size.
+
+        Raises:
+            ValueError: `kind` is unknown.
+
+        Example:
+            >>> Sweep([0.1, 0.2], [3.0, 13.0]).smooth("ignite").round(9).tolist()
+            [3.0, 3.5]
+        """
+        _check_text(kind, "kind", ("fastai", "lightning", "torch_lr_finder", "ignite"))
+        return _core.average(self.losses, kind)
+
+    def suggest(self, method: str = "robust", steps: int | None = None) -> Suggestion:
+        """Ask the rule of a name what rate to train at.
+
+        Args:
+            method: The rule: "valley", "slide", "minimum" or "steep", which read what `lr_find`
+                gives them, the smoothed losses without some at either end; or, to compare,
+                "lightning", "torch_lr_finder" or "ignite", which read the averages that these
+                finders would have stored, and answer as they do.
+            steps: The length of the training to come in steps, at least 1, where the rule heeds it.
+
+        Returns:
+            The suggestion; where there is none `lr` is NaN and `reason` says why.
+
+        Raises:
+            TypeError: `steps` is no integer.
+            ValueError: `method` is unknown, or `steps` is below 1.
+
+        Example:
+            >>> Sweep([1e-4, 1e-3, 1e-2, 1e-1], [3.0, 2.5, 1.0, 9.0]).suggest("minimum").lr
+            0.001
+        """
+        return suggestion.suggest(self, method, steps)
+
+    def plot(
+        self,
+        suggestions: Any = None,
+        ax: Axes | None = None,
+        *,
+        skip_end: int = 0,
+    ) -> Figure:
+        """Draw the losses, their smooth curve, and suggestions with their intervals.
+
+        The axis of the rates is logarithmic, unless they are evenly spaced or not all above 0.
+
+        Args:
+            suggestions: What to mark: a `Suggestion` or the name of a rule, which is asked; several
+                of these; or a mapping of names to them. Those of the sweep by default.
+            ax: The matplotlib axes to draw on; those of a new figure by default.
+            skip_end: Number of last points to leave out, at least 0; the first one stays.
+
+        Returns:
+            The figure.
+
+        Raises:
+            TypeError: A suggestion is none.
+            ValueError: The sweep has no point, or a name is unknown.
+
+        Example:
+            >>> sweep = Sweep([1e-4, 1e-3, 1e-2, 1e-1], [3.0, 2.5, 1.0, 9.0])
+            >>> sweep.plot(["minimum", "steep"]).axes[0].get_xscale()
+            'log'
+        """
+        from lehr import plotting
+
+        marks = suggestion.marked(self, suggestions)
+        return plotting.plot_sweep(self, skip_end=skip_end, marks=marks, ax=ax)
+
+    def to_json(self) -> str:
+        """Return the sweep as JSON, its suggestions and parts included.
+
+        Numbers come back bit by bit; losses that JSON has no number for are the strings "NaN",
+        "Infinity" and "-Infinity".
+
+        Example:
+            >>> sweep = Sweep([0.1, 0.2], [3.0, float("nan")], num_it=9)
+            >>> Sweep.from_json(sweep.to_json()) == sweep
+            True
+        """
+        from lehr import sweep_json
+
+        return sweep_json.dumps(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Sweep:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: It is anything else: of another version, with a field missing, unknown or
+                of the wrong kind.
+        """
+        from lehr import sweep_json
+
+        return sweep_json.loads(text)
+
+    def to_csv(self, path: str | PathLike[str] | TextIO | None = None) -> str | None:
+        """Write the points as comma-separated values.
+
+        The columns are `iteration`, from 0; the rates, by the name of `hyper`; `loss`; and
+        `smoothed`. Numbers are written so that they come back bit by bit; NaN is "NaN".
+
+        Args:
+            path: The file, or an open text file; `None` returns the text.
+
+        Returns:
+            The text where there is no `path`.
+
+        Example:
+            >>> print(Sweep([0.1, 0.2], [3.0, float("nan")]).to_csv(), end="")
+            iteration,lr,loss,smoothed
+            0,0.1,3.0,3.0
+            1,0.2,NaN,NaN
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        columns = self._columns()
+        writer.writerow(columns)
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True):
+            writer.writerow("NaN" if value != value else value for value in row)  # noqa: PLR0124
+        if path is None:
+            return text.getvalue()
+        if hasattr(path, "write"):
+            path.write(text.getvalue())
+        else:
+            Path(path).write_text(text.getvalue(), encoding="utf-8", newline="")
+        return None
+
+    def to_arrow(self) -> pa.Table:
+        """Return the points as a pyarrow table, with the columns of `to_csv`.
+
+        A library that reads the Arrow stream interface, such as polars, pandas or duckdb, takes
+        the sweep itself: `polars.DataFrame(sweep)`.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+
+        Example:
+            >>> Sweep([0.1, 0.2], [3.0, 4.0]).to_arrow().column_names
+            ['iteration', 'lr', 'loss', 'smoothed']
+        """
+        arrow = need("pyarrow", "an Arrow table")
+        columns = self._columns()
+        return arrow.table(list(columns.values()), names=list(columns))
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        names = ("iteration", self.hyper, "loss", "smoothed")
+        return dict(
+            zip(names, (np.arange(len(self)), self.lrs, self.losses, self.smoothed), strict=True)
+        )
+
+    @staticmethod
+    def pool(sweeps: Iterable[Sweep]) -> Sweep:
+        """Return the mean of several sweeps over the same rates, such as of several seeds.
+
+        Args:
+            sweeps: The sweeps, at least one, of one hyper. The rates of the longest are those of
+                the others as far as these go.
+
+        Returns:
+            At each rate the mean of the finite losses, NaN where fewer than half of the sweeps
+            have one; up to the last rate at which half have. It stopped as most of them did (as
+            the first of these where there is no most), was meant to have the iterations of the
+            longest, has the settings that all share, and the sweeps as `parts`.
+
+        Raises:
+            TypeError: There is something else than sweeps.
+            ValueError: There is none, or they are not over the same rates or of the same hyper.
+
+        Example:
+            >>> first, second = Sweep([0.1, 0.2], [3.0, 2.0]), Sweep([0.1], [5.0])
+            >>> Sweep.pool([first, second]).losses.tolist()
+            [4.0, 2.0]
+        """
+        sweeps = tuple(sweeps)
+        _check_parts(sweeps, "sweeps")
+        for index, sweep in enumerate(sweeps):
+            if sweep.hyper != sweeps[0].hyper:
+                message = (
+                    f"`sweeps` must be of one hyper, but `sweeps[{index}]` is of "
+                    f"{sweep.hyper!r}, not {sweeps[0].hyper!r}"
+                )
+                raise ValueError(message)
+        lrs, losses = _core.pool([(sweep.lrs, sweep.losses) for sweep in sweeps])
+        ((stop, _),) = Counter(sweep.stop for sweep in sweeps).most_common(1)
+        first, *rest = (dict(sweep.settings) for sweep in sweeps)
+        shared = {
+            name: value
+            for name, value in first.items()
+            if all(name in other and other[name] == value for other in rest)
+        }
+        return Sweep(
+            lrs,
+            losses,
+            num_it=max(sweep.num_it for sweep in sweeps),
+            stop=stop,
+            hyper=sweeps[0].hyper,
+            settings=shared,
+            parts=sweeps,
+        )
 
     def point(self, lr: float) -> tuple[float, float]:
         """Return `lr` with the smoothed loss at the rate nearest to it."""
@@ -197,6 +417,13 @@ def _column(values: Any) -> Any:
 def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
     array.flags.writeable = False
     return array
+
+
+def _check_parts(sweeps: tuple[Any, ...], name: str) -> None:
+    for one in sweeps:
+        if not isinstance(one, Sweep):
+            message = f"`{name}` must hold sweeps, got {one!r}"
+            raise TypeError(message)
 
 
 def _iterations(num_it: Any, points: int) -> int:

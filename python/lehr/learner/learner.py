@@ -405,9 +405,8 @@ class Learner(Fits):
             stop_div: Whether to stop when the smoothed loss is above four times the best.
             show_plot: Whether to draw the curve with the suggestions (needs matplotlib).
             suggest_funcs: A rule, or several: functions of `(lrs, losses, num_it)` that get
-                one-dimensional float64 tensors and return `(suggestion, (x, y))`; names of lehr's
-                ("valley", "slide", "minimum", "steep"); or a mapping of names to rules. `None` for
-                none.
+                one-dimensional float64 tensors and return `(suggestion, (x, y))`; names of the
+                methods of `Sweep.suggest`; or a mapping of names to rules. `None` for none.
 
         Returns:
             A named tuple with one float a rule, by the rules' names, NaN with a warning where a
@@ -458,10 +457,10 @@ class Learner(Fits):
         if suggest_funcs is None:
             self._show_sweep(sweep, show_plot)
             return None
-        names, found = suggest(sweep, suggest_funcs, finder.num_it)
-        sweep = self._keep_sweep(sweep.with_suggestions(dict(zip(names, found, strict=True))))
+        found = suggest(sweep, suggest_funcs)
+        sweep = self._keep_sweep(sweep.with_suggestions(found))
         self._show_sweep(sweep, show_plot)
-        return suggested_lrs(names, [one.lr for one in found])
+        return suggested_lrs(list(found), [one.lr for one in found.values()])
 
     def _keep_sweep(self, sweep: Sweep) -> Sweep:
         recorder = self.__dict__.get("recorder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from lehr.finder import integer
 from lehr.learner.callback import Callback
 from lehr.learner.data import batch_size
 from lehr.learner.metrics import Mean
+from lehr.suggestion import Suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -328,28 +328,19 @@ class Recorder(Callback):
         sweep = self.sweep
         skip_end = _count(skip_end, "skip_end")
         if suggestions is None:
-            names = list(sweep.suggestions)
-            marks: list[Any] = [(found.lr, found.point) for found in sweep.suggestions.values()]
+            names, marks = list(sweep.suggestions), list(sweep.suggestions.values())
         else:
             fields = getattr(suggestions, "_fields", None)
             names = list(fields or (f"point {i + 1}" for i in range(len(suggestions))))
             points = [_as_point(sweep, one) for one in suggestions]
-            marks = [(point[0], point) for point in points]
+            marks = [Suggestion(point[0], point) for point in points]
         if nms is not None:
             names = [nms] if isinstance(nms, str) else list(nms)
         if len(names) != len(marks):
             message = f"`nms` must name each of the {len(marks)} suggestions, got {len(names)}"
             raise ValueError(message)
-        figure = plotting.plot_sweep(
-            sweep,
-            skip_end=skip_end,
-            marks=[
-                (name, lr, point)
-                for name, (lr, point) in zip(names, marks, strict=True)
-                if point is not None and math.isfinite(lr)
-            ],
-            ax=ax,
-        )
+        pairs = list(zip(names, marks, strict=True))
+        figure = plotting.plot_sweep(sweep, skip_end=skip_end, marks=pairs, ax=ax)
         return figure if return_fig else None
 
     def plot_loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import namedtuple
 from collections.abc import Callable, Mapping
@@ -11,24 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lehr import _core
-from lehr.suggestion import Suggestion
+from lehr import suggestion
+from lehr.suggestion import METHODS, Suggestion
 
 if TYPE_CHECKING:
     from lehr.sweep import Sweep
 
 
-# The rules that a name stands for.
-RULES: dict[str, Callable[..., Any]] = {
-    rule.__name__: rule for rule in (_core.valley, _core.slide, _core.minimum, _core.steep)
-}
-
-
-def as_rules(rules: Any) -> list[Callable[..., Any]] | None:
-    """Return suggestion rules as a list; `None` stays `None`.
+def as_rules(rules: Any) -> list[tuple[str, Any]] | None:
+    """Return suggestion rules with their names in the result; `None` stays `None`.
 
     Args:
-        rules: A function of (lrs, losses, num_it) or the name of one of `RULES`; or several, as
+        rules: A function of (lrs, losses, num_it) or the name of one of `METHODS`; or several, as
             an iterable, or as a mapping of the names they get in the result.
 
     Raises:
@@ -38,33 +33,35 @@ def as_rules(rules: Any) -> list[Callable[..., Any]] | None:
     if rules is None:
         return None
     if isinstance(rules, Mapping):
-        return [_named(str(name), _as_rule(rule)) for name, rule in rules.items()]
-    alone = callable(rules) or isinstance(rules, str) or not hasattr(rules, "__iter__")
-    return [_as_rule(rule) for rule in ([rules] if alone else rules)]
+        named = [(str(name), _checked(rule)) for name, rule in rules.items()]
+    else:
+        alone = callable(rules) or isinstance(rules, str) or not hasattr(rules, "__iter__")
+        given = [_checked(rule) for rule in ([rules] if alone else rules)]
+        named = [(_rule_name(rule), rule) for rule in given]
+    names: list[str] = []
+    for stem, _ in named:
+        field = name = _as_field(stem)
+        turn = 1
+        while name in names:
+            turn += 1
+            name = f"{field}_{turn}"
+        names.append(name)
+    return [(name, rule) for name, (_, rule) in zip(names, named, strict=True)]
 
 
-def _as_rule(rule: Any) -> Callable[..., Any]:
+def _checked(rule: Any) -> Any:
+    known = ", ".join(METHODS)
     if isinstance(rule, str):
-        if rule not in RULES:
-            message = f"`suggest_funcs` must name one of {', '.join(RULES)}, got {rule!r}"
+        if rule not in METHODS:
+            message = f"`suggest_funcs` must name one of {known}, got {rule!r}"
             raise ValueError(message)
-        return RULES[rule]
-    if not callable(rule):
+    elif not callable(rule):
         message = (
             "`suggest_funcs` must hold functions of (lrs, losses, num_it) or names of rules "
-            f"({', '.join(RULES)}), got {rule!r}"
+            f"({known}), got {rule!r}"
         )
         raise TypeError(message)
-    function: Callable[..., Any] = rule
-    return function
-
-
-def _named(name: str, rule: Callable[..., Any]) -> Callable[..., Any]:
-    def named(lrs: Any, losses: Any, num_it: int) -> Any:
-        return rule(lrs, losses, num_it)
-
-    named.__name__ = name
-    return named
+    return rule
 
 
 def suggested_lrs(names: list[str], lrs: list[float]) -> Any:
@@ -75,25 +72,20 @@ def suggested_lrs(names: list[str], lrs: list[float]) -> Any:
     return kind(*lrs)
 
 
-def suggest(
-    sweep: Sweep, functions: list[Callable[..., Any]], num_it: int
-) -> tuple[list[str], list[Suggestion]]:
-    """Ask every rule about the trimmed, finite part of a curve (rule 19)."""
-    low, high = _core.trim(len(sweep), num_it)
-    losses = torch.tensor(sweep.smoothed[low:high])
-    lrs = torch.tensor(sweep.lrs[low:high])
-    lrs, losses = lrs[losses.isfinite()], losses[losses.isfinite()]
-    names: list[str] = []
-    found = []
-    for function in functions:
-        name = stem = _rule_name(function)
-        turn = 1
-        while name in names:
-            turn += 1
-            name = f"{stem}_{turn}"
-        names.append(name)
-        found.append(_ask(function, names[-1], lrs, losses, num_it))
-    return names, found
+def suggest(sweep: Sweep, rules: list[tuple[str, Any]]) -> dict[str, Suggestion]:
+    """Ask every rule about a curve, by name: a method the whole, a function the trimmed part."""
+    # Copies: a rule of the user's may write to what it gets, and the sweep is read-only.
+    lrs, losses = (torch.tensor(values) for values in suggestion.trimmed(sweep))
+    found = {}
+    for name, rule in rules:
+        if isinstance(rule, str):
+            one = suggestion.suggest(sweep, rule)
+        else:
+            one = _ask(rule, name, lrs, losses, sweep.num_it)
+        if math.isnan(one.lr):
+            warnings.warn(f"`{name}` has no suggestion: {one.reason}", stacklevel=3)
+        found[name] = one
+    return found
 
 
 def _ask(function: Callable[..., Any], name: str, lrs: Any, losses: Any, num_it: int) -> Suggestion:
@@ -106,8 +98,7 @@ def _ask(function: Callable[..., Any], name: str, lrs: Any, losses: Any, num_it:
             reason = str(error) or type(error).__name__
         else:
             return _read(answer, name)
-    warnings.warn(f"`{name}` has no suggestion: {reason}", stacklevel=4)
-    return Suggestion(float("nan"), None, reason, name)
+    return Suggestion(math.nan, None, reason, name)
 
 
 def _read(answer: Any, name: str) -> Suggestion:
@@ -119,8 +110,14 @@ def _read(answer: Any, name: str) -> Suggestion:
         raise TypeError(message) from error
 
 
-def _rule_name(function: Any) -> str:
-    while isinstance(function, partial):
-        function = function.func
-    name = getattr(function, "__name__", type(function).__name__).strip("<>_")
+def _rule_name(rule: Any) -> str:
+    if isinstance(rule, str):
+        return rule
+    while isinstance(rule, partial):
+        rule = rule.func
+    return getattr(rule, "__name__", type(rule).__name__)
+
+
+def _as_field(name: str) -> str:
+    name = name.strip("<>_")
     return name if name.isidentifier() and not iskeyword(name) else "suggestion"

@@ -31,9 +31,9 @@ mod _core {
     #[pymodule_export]
     use crate::stepper::{Laid, Stepper};
     #[pymodule_export]
-    use crate::suggest::{minimum, slide, steep, valley};
+    use crate::suggest::{ignite, lightning, minimum, slide, steep, torch_lr_finder, valley};
     #[pymodule_export]
-    use crate::sweep::{Smoother, SweepState, average, curve, trim};
+    use crate::sweep::{Smoother, SweepState, average, curve, pool, trim};
     #[pymodule_export]
     use crate::writer::{Writer, write_hyper};
 

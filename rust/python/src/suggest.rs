@@ -68,7 +68,41 @@ pub fn steep(
     ask(lrs, losses, num_it, |lrs, losses| lehr_core::suggest::steep(lrs, losses, window))
 }
 
-/// Read a curve and ask `rule` about it, other threads running meanwhile.
+/// Suggest what Lightning does, from the losses it stores.
+#[pyfunction]
+#[pyo3(signature = (lrs, losses, skip_begin = 10, skip_end = 1))]
+pub fn lightning(
+    lrs: &Bound<'_, PyAny>,
+    losses: &Bound<'_, PyAny>,
+    skip_begin: usize,
+    skip_end: usize,
+) -> PyResult<Option<Suggested>> {
+    read(lrs, losses, |lrs, losses| {
+        lehr_core::suggest::lightning(lrs, losses, skip_begin, skip_end)
+    })
+}
+
+/// Suggest what torch-lr-finder does, from the losses it stores.
+#[pyfunction]
+#[pyo3(signature = (lrs, losses, skip_start = 10, skip_end = 5))]
+pub fn torch_lr_finder(
+    lrs: &Bound<'_, PyAny>,
+    losses: &Bound<'_, PyAny>,
+    skip_start: usize,
+    skip_end: usize,
+) -> PyResult<Option<Suggested>> {
+    read(lrs, losses, |lrs, losses| {
+        lehr_core::suggest::torch_lr_finder(lrs, losses, skip_start, skip_end)
+    })
+}
+
+/// Suggest what ignite does, from the losses it stores.
+#[pyfunction]
+pub fn ignite(lrs: &Bound<'_, PyAny>, losses: &Bound<'_, PyAny>) -> PyResult<Option<Suggested>> {
+    read(lrs, losses, lehr_core::suggest::ignite)
+}
+
+/// Ask a rule that is called with the length of the sweep.
 fn ask(
     lrs: &Bound<'_, PyAny>,
     losses: &Bound<'_, PyAny>,
@@ -77,6 +111,15 @@ fn ask(
 ) -> PyResult<Suggested> {
     // No rule needs the length of the sweep; each is called with it.
     let _ = num_it;
+    read(lrs, losses, rule)
+}
+
+/// Read a curve and ask `rule` about it, other threads running meanwhile.
+fn read<T: Send>(
+    lrs: &Bound<'_, PyAny>,
+    losses: &Bound<'_, PyAny>,
+    rule: impl FnOnce(&[f64], &[f64]) -> lehr_core::Result<T> + Send,
+) -> PyResult<T> {
     let py = lrs.py();
     let (lrs, losses) = (sequence(lrs, "lrs")?, sequence(losses, "losses")?);
     py.detach(move || rule(&lrs, &losses)).or_py()

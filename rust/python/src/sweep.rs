@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lehr_core::sweep::Average;
-use numpy::{IntoPyArray, PyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 
 use crate::error::OrPy;
@@ -11,6 +11,8 @@ use crate::numbers::sequence;
 
 /// A float64 array of one dimension.
 type Array<'py> = Bound<'py, PyArray1<f64>>;
+/// One to read, its values side by side.
+type Slice<'py> = PyReadonlyArray1<'py, f64>;
 
 /// A debiased exponential average.
 #[pyclass(frozen, module = "lehr._core")]
@@ -102,6 +104,21 @@ pub fn average<'py>(losses: &Bound<'py, PyAny>, smoothing: Option<&str>) -> PyRe
         None => lehr_core::sweep::smoothed(&losses),
     };
     Ok(averages.into_pyarray(py))
+}
+
+/// Return the rates of several sweeps, given as (rates, losses), and the means of their losses.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "Python hands arguments over")]
+pub fn pool<'py>(
+    py: Python<'py>,
+    sweeps: Vec<(Slice<'py>, Slice<'py>)>,
+) -> PyResult<(Array<'py>, Array<'py>)> {
+    let slices = sweeps
+        .iter()
+        .map(|(lrs, losses)| Ok((lrs.as_slice()?, losses.as_slice()?)))
+        .collect::<PyResult<Vec<_>>>()?;
+    let (lrs, losses) = lehr_core::sweep::pool(&slices).or_py()?;
+    Ok((lrs.into_pyarray(py), losses.into_pyarray(py)))
 }
 
 /// Return the range of points a suggestion reads.

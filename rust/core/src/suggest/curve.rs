@@ -100,9 +100,16 @@ pub(super) fn window(window: usize, n: usize) -> Result<usize> {
     }
 }
 
+/// The gradient of `y` over its index: central differences, one-sided at the ends.
+pub(super) fn gradient(y: &[f64], index: usize) -> f64 {
+    let last = y.len() - 1;
+    let (low, high) = (index.saturating_sub(1), (index + 1).min(last));
+    if high - low == 2 { (y[high] - y[low]) / 2.0 } else { y[high] - y[low] }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Curve, window};
+    use super::{Curve, gradient, window};
 
     #[test]
     fn points_without_a_finite_loss_are_dropped() {
@@ -142,5 +149,13 @@ mod tests {
         let fitted = fitted.map(|(w, n)| window(w, n).unwrap());
         assert_eq!(fitted, [1, 1, 1, 3, 3, 5]);
         assert!(window(0, 5).is_err() && window(2, 5).is_err());
+    }
+
+    #[test]
+    fn gradient_is_central_within_and_one_sided_at_the_ends() {
+        let y = [1.0, 2.0, 4.0, 8.0];
+        let all: Vec<f64> = (0..4).map(|index| gradient(&y, index)).collect();
+        assert_eq!(all, [1.0, 1.5, 3.0, 4.0]);
+        assert_eq!((gradient(&y[..2], 1), gradient(&y[..1], 0)), (1.0, 0.0));
     }
 }

@@ -1,6 +1,6 @@
 //! The rate at which the loss stops changing its pace.
 
-use super::curve::Curve;
+use super::curve::{Curve, gradient};
 use super::{RESOLUTION, Suggested};
 use crate::error::{Result, value_error};
 
@@ -61,30 +61,15 @@ pub fn slide(
     Ok((lr, (lr, curve.loss_at(lr))))
 }
 
-/// The gradient of `y` over its index.
-fn gradient(y: &[f64], index: usize) -> f64 {
-    let last = y.len() - 1;
-    let (low, high) = (index.saturating_sub(1), (index + 1).min(last));
-    if high - low == 2 { (y[high] - y[low]) / 2.0 } else { y[high] - y[low] }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{gradient, slide};
+    use super::slide;
 
     fn curve(n: u32) -> (Vec<f64>, Vec<f64>) {
         let lrs = (0..n).map(|i| 1.0 + f64::from(i)).collect();
         // Flat, then a fall, then an ever steeper rise.
         let losses = (0..n).map(|i| f64::from((i * i) / n) - f64::from(i.min(n / 2))).collect();
         (lrs, losses)
-    }
-
-    #[test]
-    fn gradient_is_central_within_and_one_sided_at_the_ends() {
-        let y = [1.0, 2.0, 4.0, 8.0];
-        let all: Vec<f64> = (0..4).map(|index| gradient(&y, index)).collect();
-        assert_eq!(all, [1.0, 1.5, 3.0, 4.0]);
-        assert_eq!((gradient(&y[..2], 1), gradient(&y[..1], 0)), (1.0, 0.0));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What an LR finder does with numbers: smooth the losses, decide when to stop, trim the curve.
 
 mod average;
+mod pool;
 mod smoother;
 mod stop;
 
 pub use average::Average;
+pub use pool::pool;
 pub use smoother::{Smoother, smoothed};
 pub use stop::{Stop, Sweep, trim};
 
