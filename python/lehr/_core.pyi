@@ -33,6 +33,7 @@ __all__ = [
     "combine_scheds",
     "combined_cos",
     "curve",
+    "decades_apart",
     "fine_tune_lrs",
     "flat_cos_lr",
     "group_values",
@@ -42,6 +43,7 @@ __all__ = [
     "one_cycle_lr",
     "pool",
     "reduced_lr",
+    "robust",
     "run_length",
     "sched_cos",
     "sched_exp",
@@ -50,6 +52,7 @@ __all__ = [
     "sgdr_epochs",
     "sgdr_lr",
     "slide",
+    "smooth_local",
     "steep",
     "sweep_lr",
     "torch_lr_finder",
@@ -543,6 +546,78 @@ def steep(
         fastai's `callback.schedule.steep`, which is `window=1`.
     """
 
+def robust(
+    lrs: _Numbers, losses: _Numbers, steps: SupportsFloat | None = None, **constants: SupportsFloat
+) -> tuple[float, tuple[float, float], float, str, str, float]:
+    """Suggest a rate between where the loss has fallen and where it breaks away, and judge it.
+
+    The losses are raw ones. With x the decimal logarithm of the rate, P the median of the first
+    30 % of a running median of 3, sigma the noise there (median absolute difference of neighbours,
+    scaled to a standard deviation), s a centred local-linear smoother over 0.45 decades to either
+    side of the losses capped at `P + 3 |P - least| + 5 sigma`, and e its standard error:
+
+    - the drop is `D = P - min s`, its signal-to-noise ratio `q = D / e`;
+    - t is where 90 % of the drop is done;
+    - d, where the loss breaks away, is the first x behind the minimum with `s` above it by
+      `max(D / 2, 8 e)`; or 0.3 decades behind the first of two spikes within 0.6 decades, losses
+      above P by more than 6 sigma and half more than any before, if that is sooner; else the end;
+    - `x = d - w (2/3 min(d - t, 2) + 1/2) - 0.9 (1 - w) + 0.65 log10(n / 12.5)` with
+      `w = q^4 / (q^4 + 6^4)` and n iterations a decade. Without a break 2 is 3, and x is higher by
+      0.25. For a training of `steps` steps it is lower by `log10(steps / 170) / 3`.
+
+    It stays in the swept range, and does not change when losses are scaled or shifted. It is "ok"
+    where the loss breaks away and q is at least 6, "weak" where one of them fails, "none" where
+    both do, or where fewer than 10 losses are finite or rates span less than a decade.
+
+    Args:
+        lrs: Learning rate of each point: finite, above 0, never falling; at least one.
+        losses: As many losses. The curve ends before two in a row that are not finite; others
+            that are not are left out.
+        steps: Length of the training to come in steps, at least 1.
+        constants: The rule's constants by their names in `lehr_core::suggest::Constants`.
+
+    Returns:
+        The rate; the lowest and the highest that may be as good (in four of five sweeps of the
+        benchmark with that status, the best rate lay between them); the smooth loss there; the
+        status; its reason in words; and q.
+
+    Raises:
+        TypeError: An argument is of another kind, or there is no such constant.
+        ValueError: The lengths differ, there is no point, a rate is not a finite number above 0
+            or is below the one before it, or `steps` is below 1.
+
+    Example:
+        >>> rates = [10 ** (i / 12 - 6) for i in range(72)]
+        >>> losses = [3 if i < 30 else 2 if i < 55 else 9 for i in range(72)]
+        >>> robust(rates, losses)[3]
+        'ok'
+
+    Reference:
+        `benches/suggest.py` measures what it is worth; `docs/reading-a-sweep.md` explains it.
+    """
+
+def smooth_local(lrs: _Numbers, losses: _Numbers) -> NDArray[np.float64]:
+    """Return the smooth curve that `robust` reads, of shape (n,).
+
+    NaN where `robust` leaves points out, and everywhere where it has too few.
+
+    Raises:
+        TypeError: `lrs` or `losses` is no sequence of numbers.
+        ValueError: As in `robust`.
+
+    Example:
+        >>> smooth_local([10 ** (i / 5) for i in range(11)], [2.0] * 11).round(9).tolist()[:2]
+        [2.0, 2.0]
+    """
+
+def decades_apart(lr: float, others: Sequence[float]) -> float:
+    """Return the median of `|log10(other / lr)|` over the finite ones above 0; NaN without any.
+
+    Example:
+        >>> decades_apart(0.01, [0.1, float("nan")])
+        1.0
+    """
+
 def lightning(
     lrs: _Numbers, losses: _Numbers, skip_begin: int = 10, skip_end: int = 1
 ) -> tuple[float, tuple[float, float]] | None:
@@ -1014,6 +1089,8 @@ class Stepper:
     """The step whose values are in force."""
     end: int
     """The step at which the schedules end; it can be set alone."""
+    paused: bool
+    """Whether steps are neither written for nor counted."""
     @property
     def fresh(self) -> int:
         """Steps the optimizer took since the last one that was written for."""

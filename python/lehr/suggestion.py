@@ -71,10 +71,10 @@ def suggest(sweep: Sweep, method: str, steps: int | None = None) -> Suggestion:
 
     Args:
         sweep: The curve.
-        method: One of `METHODS`. "valley", "slide", "minimum" and "steep" read what `lr_find` gives
-            them: the smoothed losses without the ends that `trim` cuts. "lightning",
-            "torch_lr_finder" and "ignite" read the average that this finder would have stored of
-            the losses, and leave out what it leaves out.
+        method: One of `METHODS`. "robust", ours, reads the raw losses. "valley", "slide", "minimum"
+            and "steep" read what `lr_find` gives them: the smoothed losses without the ends that
+            `trim` cuts. "lightning", "torch_lr_finder" and "ignite" read the average that this
+            finder would have stored of the losses, and leave out what it leaves out.
         steps: The length of the training to come in steps, at least 1, where the rule heeds it.
 
     Returns:
@@ -162,8 +162,36 @@ def _peer(rule: Callable[..., Any], need: str, sweep: Sweep, _: int | None) -> S
     return Suggestion(lr, point, method=method)
 
 
+def _robust(sweep: Sweep, steps: int | None) -> Suggestion:
+    """Ask our own rule, and the others what they say."""
+    nothing = Suggestion(math.nan, None, method="robust", status="none")
+    if sweep.hyper != "lr":
+        reason = f"the rule knows learning rates, and this is a sweep of `{sweep.hyper}`"
+        return nothing._replace(reason=reason)
+    if not len(sweep):
+        return nothing._replace(reason="the sweep has no points")
+    try:
+        lr, interval, loss, status, reason, snr = _core.robust(sweep.lrs, sweep.losses, steps)
+    except ValueError as error:
+        return nothing._replace(reason=str(error))
+    others = {name: ask(sweep, steps).lr for name, ask in METHODS.items() if name != "robust"}
+    found = status != "none"
+    return Suggestion(
+        lr,
+        (lr, loss) if found else None,
+        reason,
+        "robust",
+        interval if found else None,
+        status,
+        snr,
+        others,
+        _core.decades_apart(lr, list(others.values())),
+    )
+
+
 # The rules that a name stands for, as functions of a sweep and the length of the training.
 METHODS: dict[str, Callable[[Sweep, int | None], Suggestion]] = {
+    "robust": _robust,
     **{
         rule.__name__: partial(_page, rule)
         for rule in (_core.valley, _core.slide, _core.minimum, _core.steep)

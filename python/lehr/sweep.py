@@ -147,35 +147,42 @@ class Sweep:
         object.__setattr__(sweep, "_suggestions", dict(suggestions))
         return sweep
 
-    def smooth(self, kind: str) -> NDArray[np.float64]:
-        """Return the losses as a finder averages them.
+    def smooth(self, kind: str = "local") -> NDArray[np.float64]:
+        """Return the losses smoothed, or as a finder averages them.
 
         Args:
-            kind: Whose average: "fastai", "lightning", "torch_lr_finder" or "ignite". From the
+            kind: "local" for the smooth curve that the robust rule reads, which has no lag: a
+                centred local-linear smoother over 0.45 decades to either side, of losses whose
+                spikes are cut off; NaN where the rule leaves points out. Or whose average:
+                "fastai", "lightning", "torch_lr_finder" or "ignite". From the
                 first loss that is not finite on, none of theirs is finite.
 
         Returns:
-            The averages, float64 of shape (n,). `Sweep(lrs, averages, smoothing=kind)` has the
+            The smooth losses, float64 of shape (n,). `Sweep(lrs, averages, smoothing=kind)` has the
             losses of this sweep, to 2e-14 of their size.
 
         Raises:
-            ValueError: `kind` is unknown.
+            ValueError: `kind` is unknown; or it is "local", and the values tried are not above 0
+                and rising.
 
         Example:
             >>> Sweep([0.1, 0.2], [3.0, 13.0]).smooth("ignite").round(9).tolist()
             [3.0, 3.5]
         """
-        _check_text(kind, "kind", ("fastai", "lightning", "torch_lr_finder", "ignite"))
+        _check_text(kind, "kind", ("local", "fastai", "lightning", "torch_lr_finder", "ignite"))
+        if kind == "local":
+            return _core.smooth_local(self.lrs, self.losses) if len(self) else self.losses
         return _core.average(self.losses, kind)
 
     def suggest(self, method: str = "robust", steps: int | None = None) -> Suggestion:
         """Ask the rule of a name what rate to train at.
 
         Args:
-            method: The rule: "valley", "slide", "minimum" or "steep", which read what `lr_find`
-                gives them, the smoothed losses without some at either end; or, to compare,
-                "lightning", "torch_lr_finder" or "ignite", which read the averages that these
-                finders would have stored, and answer as they do.
+            method: The rule: "robust", ours, which reads the raw losses and says whether to believe
+                it; "valley", "slide", "minimum" or "steep", which read what `lr_find` gives them,
+                the smoothed losses without some at either end; or, to compare, "lightning",
+                "torch_lr_finder" or "ignite", which read the averages that these finders would
+                have stored, and answer as they do.
             steps: The length of the training to come in steps, at least 1, where the rule heeds it.
 
         Returns:

@@ -7,6 +7,7 @@ mod error;
 mod noop;
 mod numbers;
 mod plan;
+mod robust;
 mod schedule;
 mod stepper;
 mod suggest;
@@ -23,6 +24,8 @@ mod _core {
         Plateau, carried_step, combine_lengths, fine_tune_lrs, flat_cos_lr, group_values,
         one_cycle_lr, reduced_lr, run_length, sgdr_epochs, sgdr_lr, sweep_lr,
     };
+    #[pymodule_export]
+    use crate::robust::{decades_apart, robust, smooth_local};
     #[pymodule_export]
     use crate::schedule::{
         Schedule, combine_scheds, combined_cos, make_cos, make_exp, make_lin, make_no, make_poly,

@@ -9,7 +9,9 @@
 mod curve;
 mod ignite;
 mod lightning;
+mod local;
 mod minimum;
+mod robust;
 mod slide;
 mod steep;
 mod torch_lr_finder;
@@ -19,6 +21,7 @@ pub(crate) use curve::check;
 pub use ignite::ignite;
 pub use lightning::lightning;
 pub use minimum::minimum;
+pub use robust::{Constants, Reading, Status, decades_apart, robust, smooth_local};
 pub use slide::slide;
 pub use steep::steep;
 pub use torch_lr_finder::torch_lr_finder;

@@ -1,0 +1,475 @@
+//! Our own rule: between where the loss has fallen and where it breaks away, or nothing.
+
+use super::curve::check;
+use super::local;
+use crate::error::{Result, value_error};
+use crate::math;
+
+/// The numbers in the rule. They were tuned on the sweeps and trainings in `benches/data`; the
+/// optimum is flat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Constants {
+    /// Reach of the smoother, in decades.
+    pub reach: f64,
+    /// Share of the points that stand for the untouched loss.
+    pub start: f64,
+    /// Share of the drop that counts as all of it.
+    pub share: f64,
+    /// The loss breaks away when it rises by this share of the drop,
+    pub rise: f64,
+    /// and by this many standard errors of the smooth curve.
+    pub noise: f64,
+    /// Single losses further above the untouched loss, in standard deviations, are spikes.
+    pub spike: f64,
+    /// Decades by which the first of two spikes nearby comes before the break.
+    pub lead: f64,
+    /// Where between break and drop the suggestion lies: 0 at the break, 1 at the drop,
+    pub mix: f64,
+    /// less this many decades.
+    pub offset: f64,
+    /// The drop is looked for this far below the break, in decades; and below the end of a sweep
+    /// without one.
+    pub far: f64,
+    /// See `far`.
+    pub far_open: f64,
+    /// Decades by which a break is supposed to lie behind the end of a sweep without one.
+    pub beyond: f64,
+    /// Signal-to-noise ratio at which drop and `gap` count alike.
+    pub trust: f64,
+    /// Decades below the break where nothing is known of the drop.
+    pub gap: f64,
+    /// Sweeps of more iterations a decade train more, and break away earlier: the suggestion goes
+    /// with this power of their number.
+    pub density: f64,
+    /// Longer trainings want lower rates: the suggestion goes with this power of their length.
+    pub length: f64,
+    /// Signal-to-noise ratio below which a suggestion is weak.
+    pub weak: f64,
+}
+
+impl Default for Constants {
+    fn default() -> Self {
+        Self {
+            reach: 0.45,
+            start: 0.3,
+            share: 0.9,
+            rise: 0.5,
+            noise: 8.0,
+            spike: 6.0,
+            lead: 0.3,
+            mix: 2.0 / 3.0,
+            offset: 0.5,
+            far: 2.0,
+            far_open: 3.0,
+            beyond: 0.25,
+            trust: 6.0,
+            gap: 0.9,
+            density: 0.65,
+            length: 1.0 / 3.0,
+            weak: 6.0,
+        }
+    }
+}
+
+/// Iterations a decade of the sweeps, and steps of the trainings, that the rule was tuned on.
+const TUNED_DENSITY: f64 = 12.5;
+const TUNED_STEPS: f64 = 170.0;
+/// Finite points, and decades, that a curve needs.
+const FEWEST: usize = 10;
+const NARROWEST: f64 = 1.0;
+/// Two spikes within as many decades are no accident.
+const TOGETHER: f64 = 0.6;
+/// Standard deviation of a normal distribution over its median absolute deviation.
+const NORMAL: f64 = 1.482_602_218_505_602;
+/// Integral of the squared triweight kernel of reach 1.
+const SQUARED_KERNEL: f64 = 350.0 / 429.0;
+/// More points a decade are averaged in blocks down to this, which the smoother would do anyway.
+const DENSEST: f64 = 60.0;
+/// Decades around the suggestion, downwards and upwards, in which the best rate lies in four
+/// sweeps of five with that status.
+const OK_INTERVAL: (f64, f64) = (0.25, 0.7);
+const WEAK_INTERVAL: (f64, f64) = (0.9, 0.6);
+
+/// What the rule says of a curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The suggested rate; NaN where the status is [`Status::None`].
+    pub lr: f64,
+    /// The rates that may well be as good.
+    pub interval: (f64, f64),
+    /// The smooth loss at the suggestion.
+    pub loss: f64,
+    /// Whether to believe it.
+    pub status: Status,
+    /// Why not; empty for [`Status::Ok`].
+    pub reason: String,
+    /// The drop of the loss over the standard error of the smooth curve; infinite without noise.
+    pub snr: f64,
+}
+
+/// Whether to believe a suggestion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The curve shows a drop and where it ends.
+    Ok,
+    /// It shows one of them, or little more than noise.
+    Weak,
+    /// It shows nothing.
+    None,
+}
+
+impl Status {
+    /// Its name in the Python interface.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Weak => "weak",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A rate between where the loss has fallen and where it breaks away, and whether to believe it.
+///
+/// The losses are the raw ones. With x the decimal logarithm of the rate:
+///
+/// 1. The curve ends before two losses in a row that are not finite; other such are dropped.
+/// 2. `P`, the untouched loss, is the median of the first `start` of a running median of 3, and
+///    `sigma` the noise there, by the median absolute difference of neighbours. Losses are capped
+///    at `P + 3 |P - least| + 5 sigma`.
+/// 3. `s` is a centred local-linear smoother of them with standard error `e`; `D = P - min s` the
+///    drop, `D / e` its signal-to-noise ratio.
+/// 4. `t` is where `share` of the drop is done. `d`, the break, is the first x behind the minimum
+///    with `s` above it by `max(rise D, noise e)`, or `lead` behind the first of two spikes of the
+///    raw loss within 0.6 decades, if that is sooner.
+/// 5. x is `d - mix min(d - t, far) - offset`; the weaker the signal, the more it is `d - gap`.
+///    It is shifted for the iterations a decade, and for `steps`, and stays in the swept range.
+///
+/// Nothing changes when the losses are scaled or shifted.
+///
+/// # Errors
+/// The lengths differ, there is no point, a rate is not a finite number above 0 or below the one
+/// before it, or `steps` is below 1.
+pub fn robust(
+    lrs: &[f64],
+    losses: &[f64],
+    steps: Option<f64>,
+    constants: &Constants,
+) -> Result<Reading> {
+    let Some(curve) = Prepared::new(lrs, losses, constants)? else {
+        check_steps(steps)?;
+        let reason = format!(
+            "the curve has fewer than {FEWEST} finite losses, or covers less than a decade of rates"
+        );
+        return Ok(nothing(reason, f64::NAN));
+    };
+    check_steps(steps)?;
+    Ok(curve.read(steps, constants))
+}
+
+/// The smooth curve that [`robust`] reads: NaN where it leaves points out, and everywhere where it
+/// has nothing to read.
+///
+/// # Errors
+/// As [`robust`].
+pub fn smooth_local(lrs: &[f64], losses: &[f64]) -> Result<Vec<f64>> {
+    let mut all = vec![f64::NAN; losses.len()];
+    if let Some(curve) = Prepared::new(lrs, losses, &Constants::default())? {
+        let read = losses[..end(losses)].iter().enumerate().filter(|(_, loss)| loss.is_finite());
+        for (place, (index, _)) in read.enumerate() {
+            all[index] = curve.smooth[place / curve.block];
+        }
+    }
+    Ok(all)
+}
+
+/// How far other suggestions lie from `lr`, in decades: the median of `|log10(other / lr)|` over
+/// those that are finite and above 0; NaN where there are none, or no `lr`.
+#[must_use]
+pub fn decades_apart(lr: f64, others: &[f64]) -> f64 {
+    let real = |rate: &f64| rate.is_finite() && *rate > 0.0;
+    let mut apart: Vec<f64> =
+        others.iter().filter(|rate| real(rate)).map(|rate| decades(rate / lr).abs()).collect();
+    if apart.is_empty() || !real(&lr) { f64::NAN } else { median(&mut apart) }
+}
+
+fn check_steps(steps: Option<f64>) -> Result<()> {
+    match steps {
+        Some(steps) if !(steps >= 1.0 && steps.is_finite()) => {
+            Err(value_error!("`steps` must be a number of at least 1, got {steps:?}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn nothing(reason: String, snr: f64) -> Reading {
+    let nan = f64::NAN;
+    Reading { lr: nan, interval: (nan, nan), loss: nan, status: Status::None, reason, snr }
+}
+
+/// Where the curve ends: before two losses in a row that are not finite.
+fn end(losses: &[f64]) -> usize {
+    let mut pairs = losses.windows(2);
+    pairs.position(|pair| !pair[0].is_finite() && !pair[1].is_finite()).unwrap_or(losses.len())
+}
+
+/// A curve made ready to be read.
+struct Prepared {
+    /// Decimal logarithms of the rates.
+    x: Vec<f64>,
+    /// The losses as they are.
+    raw: Vec<f64>,
+    smooth: Vec<f64>,
+    untouched: f64,
+    sigma: f64,
+    /// Points that stand for the untouched loss.
+    first: usize,
+    /// Standard error of `smooth`.
+    error: f64,
+    /// Points a decade, of those given.
+    density: f64,
+    /// Points given for each one kept.
+    block: usize,
+}
+
+impl Prepared {
+    fn new(lrs: &[f64], losses: &[f64], constants: &Constants) -> Result<Option<Self>> {
+        check(lrs, losses)?;
+        let mut before = 0.0;
+        for (index, &lr) in lrs.iter().enumerate() {
+            if lr <= 0.0 {
+                return Err(value_error!(
+                    "`lrs[{index}]` must be above 0, for its logarithm is taken, got {lr:?}"
+                ));
+            }
+            if lr < before {
+                return Err(value_error!(
+                    "`lrs` must not fall, got {before:?} and then {lr:?} at {index}"
+                ));
+            }
+            before = lr;
+        }
+        // In a loop of its own, which vectorises.
+        let mut x: Vec<f64> = lrs[..end(losses)].iter().map(|lr| decades(*lr)).collect();
+        let mut raw = losses[..x.len()].to_vec();
+        if !raw.iter().all(|loss| loss.is_finite()) {
+            let points = x.iter().zip(&raw).filter(|(_, loss)| loss.is_finite());
+            (x, raw) = points.unzip();
+        }
+        let width = x.last().unwrap_or(&0.0) - x.first().unwrap_or(&0.0);
+        if x.len() < FEWEST || width < NARROWEST {
+            return Ok(None);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count of points")]
+        let density = (x.len() - 1) as f64 / width;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1")]
+        let block = (density / DENSEST).max(1.0) as usize;
+        if block > 1 {
+            (x, raw) = (blocks(&x, block), blocks(&raw, block));
+        }
+        Ok(Some(Self::measure(x, raw, density, block, constants)))
+    }
+
+    fn measure(x: Vec<f64>, raw: Vec<f64>, density: f64, block: usize, by: &Constants) -> Self {
+        let mut calm = raw.clone();
+        for (calm, three) in calm[1..].iter_mut().zip(raw.windows(3)) {
+            *calm = three[0].max(three[1]).min(three[0].min(three[1]).max(three[2]));
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a count"
+        )]
+        let first = ((x.len() as f64 * by.start) as usize).max(3);
+        let untouched = median(&mut calm[..first].to_vec());
+        let mut steps: Vec<f64> =
+            raw[..first].windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+        let sigma = NORMAL * std::f64::consts::FRAC_1_SQRT_2 * median(&mut steps);
+        let least = calm.iter().copied().fold(f64::INFINITY, f64::min);
+        let cap = untouched + 3.0 * (untouched - least) + 5.0 * sigma;
+        for loss in &mut calm {
+            *loss = loss.min(cap);
+        }
+        let smooth = local::smooth(&x, &calm, by.reach);
+        #[expect(clippy::cast_precision_loss, reason = "a count of points")]
+        let weight = by.reach * density / block as f64;
+        let error = sigma * (SQUARED_KERNEL / weight).sqrt();
+        Self { x, raw, smooth, untouched, sigma, first, error, density, block }
+    }
+
+    fn read(&self, steps: Option<f64>, by: &Constants) -> Reading {
+        let (x, smooth) = (&self.x, &self.smooth);
+        let spike = self.spike(by);
+        let within = spike.map_or(x.len(), |at| x.partition_point(|x| *x <= at).max(1));
+        let lowest = super::first_least(smooth[..within].iter().copied());
+        let drop = self.untouched - smooth[lowest];
+        let snr = if drop > 0.0 { drop / self.error } else { 0.0 };
+
+        let down = if drop > 0.0 {
+            let level = self.untouched - by.share * drop;
+            self.crossing(0, |loss| loss <= level, level).unwrap_or(x[lowest])
+        } else {
+            x[0]
+        };
+        let level = smooth[lowest] + (by.rise * drop).max(by.noise * self.error);
+        let up = self.crossing(lowest, |loss| loss > level, level);
+        let broken = [up, spike].into_iter().flatten().reduce(f64::min);
+        let open = broken.is_none();
+        let last = x[x.len() - 1];
+        let (up, far, beyond) =
+            broken.map_or((last, by.far_open, by.beyond), |at| (at, by.far, 0.0));
+
+        let by_drop = by.mix * (up - down).clamp(0.0, far) + by.offset;
+        let trust = 1.0 / (1.0 + fourth(by.trust / snr));
+        let gap = trust * by_drop + (1.0 - trust) * by.gap - beyond;
+        let mut at = up - gap + by.density * decades(self.density / TUNED_DENSITY);
+        if let Some(steps) = steps {
+            at -= by.length * decades(steps / TUNED_STEPS);
+        }
+        self.judge(at.clamp(x[0], last), snr, open, by)
+    }
+
+    fn judge(&self, at: f64, snr: f64, open: bool, by: &Constants) -> Reading {
+        let noisy = snr < by.weak;
+        let (status, reason) = match (noisy, open) {
+            (true, true) => {
+                let reason = "the loss neither falls nor breaks away: it is all noise";
+                return nothing(reason.to_owned(), snr);
+            }
+            (true, false) => (
+                Status::Weak,
+                format!(
+                    "the fall of the loss is only {snr:.1} times the noise: this is a guess from \
+                     where it breaks away"
+                ),
+            ),
+            (false, true) => (
+                Status::Weak,
+                "the loss never breaks away: the sweep ends too early to tell the highest rate"
+                    .to_owned(),
+            ),
+            (false, false) => (Status::Ok, String::new()),
+        };
+        let (below, above) = if status == Status::Ok { OK_INTERVAL } else { WEAK_INTERVAL };
+        let (first, last) = (self.x[0], self.x[self.x.len() - 1]);
+        let rate = |x: f64| power_of_ten(x.clamp(first, last));
+        Reading {
+            lr: rate(at),
+            interval: (rate(at - below), rate(at + above)),
+            loss: self.loss_at(at),
+            status,
+            reason,
+            snr,
+        }
+    }
+
+    /// The x at which the smooth curve first meets `met` from index `from` on, between two points
+    /// where the line between them has `level`.
+    fn crossing(&self, from: usize, met: impl Fn(f64) -> bool, level: f64) -> Option<f64> {
+        let index = from + self.smooth[from..].iter().position(|loss| met(*loss))?;
+        if index == from {
+            return Some(self.x[index]);
+        }
+        let (a, b) = (self.smooth[index - 1], self.smooth[index]);
+        let share = if a == b { 1.0 } else { ((level - a) / (b - a)).clamp(0.0, 1.0) };
+        Some((1.0 - share) * self.x[index - 1] + share * self.x[index])
+    }
+
+    /// Where the raw loss first spikes twice: above what noise and the untouched part explain.
+    fn spike(&self, by: &Constants) -> Option<f64> {
+        let highest = self.raw[..self.first].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let margin = (by.spike * self.sigma).max(1.5 * (highest - self.untouched));
+        let limit = self.untouched + margin;
+        let mut before = f64::NEG_INFINITY;
+        for (x, loss) in self.x.iter().zip(&self.raw).skip(self.first) {
+            if *loss > limit {
+                if x - before <= TOGETHER {
+                    return Some((before + by.lead).min(self.x[self.x.len() - 1]));
+                }
+                before = *x;
+            }
+        }
+        None
+    }
+
+    fn loss_at(&self, at: f64) -> f64 {
+        let right = self.x.partition_point(|x| *x < at).clamp(1, self.x.len() - 1);
+        let (a, b) = (self.x[right - 1], self.x[right]);
+        let share = if a == b { 1.0 } else { ((at - a) / (b - a)).clamp(0.0, 1.0) };
+        (1.0 - share) * self.smooth[right - 1] + share * self.smooth[right]
+    }
+}
+
+fn decades(rate: f64) -> f64 {
+    math::ln(rate, 0.0).0 * std::f64::consts::LOG10_E
+}
+
+fn power_of_ten(x: f64) -> f64 {
+    math::scaled_exp(1.0, x * std::f64::consts::LN_10, 0.0)
+}
+
+fn fourth(x: f64) -> f64 {
+    x * x * x * x
+}
+
+/// The means of `block` values each; of what is left over at the end likewise.
+fn blocks(values: &[f64], block: usize) -> Vec<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "a count of points")]
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    values.chunks(block).map(mean).collect()
+}
+
+/// The median: of an even number, the mean of the two in the middle.
+fn median(values: &mut [f64]) -> f64 {
+    let (half, odd) = (values.len() / 2, values.len() % 2 == 1);
+    let (below, middle, _) = values.select_nth_unstable_by(half, f64::total_cmp);
+    if odd {
+        return *middle;
+    }
+    let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    f64::midpoint(lower, *middle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Constants, Status, decades_apart, median, robust, smooth_local};
+
+    #[test]
+    fn medians_are_of_the_middle() {
+        let of = |values: &[f64]| median(&mut values.to_vec());
+        assert_eq!((of(&[3.0]), of(&[3.0, 1.0]), of(&[9.0, 1.0, 4.0])), (3.0, 2.0, 4.0));
+        assert_eq!(of(&[8.0, 1.0, 2.0, 4.0]), 3.0);
+    }
+
+    #[test]
+    fn agreement_is_the_median_distance_of_those_that_say_something() {
+        let apart = decades_apart(0.01, &[0.1, f64::NAN, 1e-4, 0.01]);
+        assert!((apart - 1.0).abs() < 1e-14);
+        assert!(decades_apart(0.01, &[f64::NAN]).is_nan());
+        assert!(decades_apart(f64::NAN, &[0.1]).is_nan());
+    }
+
+    #[test]
+    fn too_short_and_too_narrow_curves_say_nothing() {
+        let losses = [1.0; 20];
+        let narrow: Vec<f64> = (0..20).map(|i| 1.0 + f64::from(i)).map(|x| x / 3.0).collect();
+        for (lrs, losses) in [(&narrow[..9], &losses[..9]), (&[0.1; 20], &losses[..])] {
+            let reading = robust(lrs, losses, None, &Constants::default()).unwrap();
+            assert_eq!(reading.status, Status::None);
+            assert!(reading.lr.is_nan() && reading.reason.contains("fewer than 10"));
+        }
+        assert!(smooth_local(&narrow[..9], &losses[..9]).unwrap().iter().all(|s| s.is_nan()));
+    }
+
+    #[test]
+    fn a_curve_without_noise_is_as_clear_as_can_be() {
+        let lrs: Vec<f64> = (0..40).map(|i| f64::from(1 << (i / 2)) * 1e-6).collect();
+        let losses: Vec<f64> = (0..40).map(|i| if i < 20 { 2.0 } else { 1.0 }).collect();
+        let reading = robust(&lrs, &losses, None, &Constants::default()).unwrap();
+        assert_eq!((reading.snr, reading.status), (f64::INFINITY, Status::Weak));
+        let flat = robust(&lrs, &[2.0; 40], None, &Constants::default()).unwrap();
+        assert_eq!((flat.snr, flat.status), (0.0, Status::None));
+    }
+}
