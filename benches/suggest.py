@@ -128,12 +128,32 @@ GRID = {
 }
 
 
+# Those of the robust rule, with what it has by default.
+ROBUST = {
+    "reach": (0.45, [0.35, 0.6]),
+    "start": (0.3, [0.2, 0.4]),
+    "share": (0.9, [0.8, 0.95]),
+    "rise": (0.5, [0.25, 1.0]),
+    "noise": (8.0, [6.0, 12.0]),
+    "spike": (6.0, [4.0, 10.0]),
+    "mix": (2 / 3, [0.5, 0.8]),
+    "offset": (0.5, [0.4, 0.6]),
+    "far": (2.0, [1.5, 2.5]),
+    "beyond": (0.25, [0.0, 0.5]),
+    "trust": (6.0, [3.0, 4.5]),
+    "gap": (0.9, [0.7, 1.1]),
+}
+
+
+def robust(lrs, losses, _, steps, **constants):
+    said = lehr._core.robust(lrs, losses, steps, **constants)
+    return said[0], said[3]
+
+
 def rules_of_lehr():
     """Return the rules that `Sweep.suggest` knows by name; ours also told the training's length."""
     rules = [Rule(f"lehr {name}", functools.partial(of_lehr, name)) for name in METHODS]
-    if "robust" in METHODS:
-        rules.append(Rule("lehr robust, steps=", functools.partial(of_lehr, "robust"), paced=True))
-    return rules
+    return [*rules, Rule("lehr robust, steps=", functools.partial(of_lehr, "robust"), paced=True)]
 
 
 def suggestions(rule, data, num_it=100):
@@ -288,13 +308,22 @@ def main():
     ours = rules_of_lehr()
     rules = [*PUBLISHED, SKETCH, *ours]
     start = {name: suggest_rules.CONSTANTS[name] for name in GRID}
-    left_out = leave_one_task_out(sketch, dev, GRID, start)
-    extra = [("sketch, task left out", left_out)]
+    sketch_left_out = leave_one_task_out(sketch, dev, GRID, start)
+    start = {name: value for name, (value, _) in ROBUST.items()}
+    grid = {name: values for name, (_, values) in ROBUST.items()}
+    left_out = leave_one_task_out(robust, dev, grid, start)
+    own_left_out = leave_one_task_out(robust, own, grid, start, also=[dev])
+    both_left_out = leave_one_task_out(robust, dev, grid, start, also=[own])
+    extra = [
+        ("sketch, task left out", sketch_left_out),
+        ("robust, task left out", left_out),
+        ("same, with own tasks", both_left_out),
+    ]
     table("dev, sweeps of 100", dev, rules, extra=extra)
     table("dev, sweeps of 400", dev, rules, 400)
-    table("own, sweeps of 100", own, rules)
+    table("own, sweeps of 100", own, rules, extra=[("robust, task left out", own_left_out)])
     table("own, sweeps of 400", own, rules, 400)
-    goals(dev, own, SKETCH, left_out)
+    goals(dev, own, Rule("robust", robust), left_out)
 
 
 if __name__ == "__main__":
