@@ -524,11 +524,22 @@ def test_a_sweep_marks_suggestions_given_as_values_names_or_a_mapping(sweep):
     assert len(ax.lines[0].get_xdata()) == len(sweep)
 
 
+def test_the_curve_drawn_is_the_one_the_marked_rules_read(sweep):
+    def drawn(given):
+        (ax,) = sweep.plot(given).axes
+        return ax.lines[1].get_ydata()
+
+    found = sweep.suggest("robust")._replace(point=(1e-3, 2.0), status="ok")
+    assert np.array_equal(drawn(found), sweep.smooth(), equal_nan=True)
+    assert np.array_equal(drawn([found, "valley"]), sweep.smoothed)
+    assert np.array_equal(drawn(()), sweep.smoothed)
+
+
 def test_what_is_no_suggestion_is_refused(sweep):
     for wrong in (3, [1e-3], {"a": None}):
         with pytest.raises(TypeError, match="`suggestions` must hold suggestions or names"):
             sweep.plot(wrong)
-    with pytest.raises(ValueError, match="`method` must be one of valley, .*, got 'vally'"):
+    with pytest.raises(ValueError, match="`method` must be one of robust, .*, got 'vally'"):
         sweep.plot("vally")
     with pytest.raises(ValueError, match="`skip_end` must be at least 0, got -1"):
         sweep.plot(skip_end=-1)

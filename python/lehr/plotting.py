@@ -157,6 +157,8 @@ def plot_sweep(
     A suggestion is a marker at its point and a dotted line at its rate, which is elsewhere for
     some rules (`minimum` suggests a tenth of the rate at its point); a band is its interval. Where
     one is weak, or there is none, the title has the reason. The points of pooled sweeps are faint.
+    The smooth curve is the debiased average; where all suggestions are of the robust rule, the one
+    without lag that this rule reads.
 
     Args:
         sweep: The curve, of at least one point.
@@ -186,8 +188,10 @@ def plot_sweep(
     ax = _axes(ax)
     marks = list(sweep.suggestions.items()) if marks is None else marks
     shown = slice(None, max(len(sweep) - skip_end, 1))
-    # The smooth curve of the suggestions' points.
-    lrs, raw, smoothed = sweep.lrs[shown], sweep.losses[shown], sweep.smoothed[shown]
+    # The smooth curve that the suggestions' points lie on.
+    robust = [one.point is not None and one.method == "robust" for _, one in marks]
+    smoothed = (sweep.smooth() if robust and all(robust) else sweep.smoothed)[shown]
+    lrs, raw = sweep.lrs[shown], sweep.losses[shown]
     log = _logarithmic(lrs)
     if log:
         ax.set_xscale("log")
