@@ -399,7 +399,7 @@ def test_partials_of_one_rule_get_names_of_their_own():
 
 def test_an_unknown_name_is_told_the_known_ones():
     learn = synth_learner()
-    known = "`suggest_funcs` must name one of valley, slide, minimum, steep, "
+    known = "`suggest_funcs` must name one of robust, valley, slide, minimum, steep, "
     for rules in ("Steep", ["valley", "Steep"], {"mine": "Steep"}):
         with pytest.raises(ValueError, match=known):
             learn.lr_find(show_plot=False, suggest_funcs=rules)
@@ -498,7 +498,7 @@ def test_a_method_with_nothing_to_say_says_why(sweep, method, reason):
 
 def test_wrong_arguments_of_suggest_are_named():
     sweep = a_sweep()
-    known = "`method` must be one of valley, slide, minimum, steep, .*lightning, torch_lr_finder, "
+    known = "`method` must be one of robust, valley, slide, .*lightning, torch_lr_finder, "
     with pytest.raises(ValueError, match=known):
         sweep.suggest("steepest")
     with pytest.raises(ValueError, match="`steps` must be at least 1, got 0"):
