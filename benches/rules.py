@@ -2,10 +2,12 @@
 
 import lehr
 import numpy as np
+from lehr import _core
 from timing import minima
 
 RULES = (lehr.valley, lehr.slide, lehr.minimum, lehr.steep)
 VALLEY_GOALS = {100: 2.5, 1000: 30, 10_000: 300}
+ROBUST_GOALS = {100: 5, 1000: None, 10_000: None}
 
 
 def sweep_curve(n):
@@ -23,3 +25,7 @@ def rows():
             (seconds,) = minima(("f(x, y, n)", {"f": rule, "x": lrs, "y": losses, "n": n}))
             name = f"{rule.__name__} of {n:,} points, us"
             yield name, seconds * 1e6, goal if rule is lehr.valley else None, ""
+    for n, goal in ROBUST_GOALS.items():
+        lrs, losses = sweep_curve(n)
+        (seconds,) = minima(("f(x, y)", {"f": _core.robust, "x": lrs, "y": losses}))
+        yield f"robust of {n:,} points, us", seconds * 1e6, goal, ""
