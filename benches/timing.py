@@ -41,6 +41,10 @@ def ms(ours, other):
     return f"{ours * 1e3:.1f} / {other * 1e3:.1f} ms"
 
 
+def mb(ours, other):
+    return f"{ours / 1e6:.1f} / {other / 1e6:.1f} MB"
+
+
 def show(rows):
     """Print rows of (measure, value, goal or None, figures) as they come."""
     for name, value, goal, figures in rows:

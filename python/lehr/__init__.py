@@ -27,6 +27,7 @@ from lehr.schedules import PhaseSpec, Tied, annealer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lehr.finder import Finder, lr_find
     from lehr.learner import (
         Callback,
         CancelBackwardException,
@@ -76,6 +77,7 @@ __all__ = [
     "CheckpointCallback",
     "DataLoaders",
     "EarlyStoppingCallback",
+    "Finder",
     "GradientAccumulation",
     "GradientClip",
     "LRFinder",
@@ -108,6 +110,7 @@ __all__ = [
     "annealer",
     "combine_scheds",
     "combined_cos",
+    "lr_find",
     "minimum",
     "sched_cos",
     "sched_exp",
@@ -120,6 +123,7 @@ __all__ = [
 
 # Where the names live that are loaded on first use: all that are not here yet.
 _LAZY = {name: "lehr.learner" for name in __all__ if name not in globals()}
+_LAZY |= dict.fromkeys(("Finder", "lr_find"), "lehr.finder")
 _LAZY |= {"Plateau": "lehr.plateau", "Scheduler": "lehr.scheduler", "Sweep": "lehr.sweep"}
 _LAZY |= dict.fromkeys(("Suggestion", "SuggestionMethod"), "lehr.suggestion")
 

@@ -1,15 +1,16 @@
-"""The one sweep engine: a learning-rate sweep around any step function (rule 17)."""
+"""Sweeps in training loops of one's own: around any of them, and the plain case in a call."""
 
 from __future__ import annotations
 
-import copy
-import operator
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from lehr import _core, hypers
 from lehr._extras import need
-from lehr.rng import RandomState
+from lehr.arguments import at_least_one, torch_optimizer
+from lehr.batches import Batches
+from lehr.engine import SweepEngine
+from lehr.rng import loader_generators, seed_all
+from lehr.snapshot import Snapshot
+from lehr.spacing import Spacing
 from lehr.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -18,164 +19,140 @@ else:
     torch = need("torch", "the learning-rate finder")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
 
-class Snapshot:
-    """The state a sweep disturbs, copied in memory, and put back by `restore`.
+class Finder:
+    """Sweeps the learning rate, or another hyper-parameter, in a training loop of one's own.
 
-    Parameters, buffers, gradients, training modes, the optimizer's state and hyper-parameters,
-    and the random generators of Python, numpy and torch (CPU and CUDA). Tensors come back in
-    place: whoever holds one sees it restored. Gradients are not copied: `detach_grads` sets them
-    aside for what follows.
+    Iterating over it inside its `with` block hands out the batches of the sweep. It sets the value
+    of each iteration, begins the loader again when that ends, and ends the loop when the sweep is
+    over: after `num_it` iterations, at divergence, or at the second consecutive loss that is not
+    finite. What is done with a batch is up to the loop: closures, several optimizers, mixed
+    precision, several batches a step; it calls `record(loss)` once an iteration.
 
-    Args:
-        model: The module that is trained.
-        optimizer: The torch optimizer that trains it.
-        generators: Further torch generators that the sweep draws from, such as a loader's.
-    """
-
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
-        generators: Iterable[torch.Generator] = (),
-    ) -> None:
-        generators = list(generators)
-        modules = list(model.modules())
-        params = {id(p): p for p in model.parameters()}
-        params |= {id(p): p for group in optimizer.param_groups for p in group["params"]}
-        buffers = {id(b): b for b in model.buffers()}
-        self._params = list(params.values())
-        self._restorers: list[Callable[[], Any]] = [
-            # Modules may have replaced a buffer: first the old one, then what was in it.
-            *(_keep_items(module._buffers) for module in modules),  # noqa: SLF001
-            *(keep_value(tensor) for tensor in (*self._params, *buffers.values())),
-            keep_value(optimizer.state),
-            hypers.keep(optimizer, keep_value),
-            *(partial(setattr, param, "grad", param.grad) for param in self._params),
-            *(partial(setattr, module, "training", module.training) for module in modules),
-            *(
-                partial(module.set_extra_state, copy.deepcopy(module.get_extra_state()))
-                for module in modules
-                if type(module).get_extra_state is not torch.nn.Module.get_extra_state
-            ),
-            partial(RandomState.now(generators).restore, generators),
-        ]
-
-    def detach_grads(self) -> None:
-        """Set the gradients aside: what `restore` puts back was not added to."""
-        for param in self._params:
-            param.grad = None
-
-    def restore(self) -> None:
-        """Put everything back as it was; an error in one thing does not keep another from it."""
-        errors: list[BaseException] = []
-        for restore in self._restorers:
-            try:
-                restore()
-            except BaseException as error:  # noqa: BLE001 (raised below, after the rest)
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-
-def _keep_items(items: dict[str, Any]) -> Callable[[], None]:
-    """Remember which objects a dictionary holds; the result puts them back."""
-    held = dict(items)
-
-    def back() -> None:
-        items.clear()
-        items.update(held)
-
-    return back
-
-
-def keep_value(value: Any) -> Callable[[], Any]:
-    """Remember `value` deeply; the result puts it back, in place where it can, and returns it."""
-    if isinstance(value, torch.Tensor):
-        data = value.detach().clone()
-
-        def back() -> Any:
-            with torch.no_grad():
-                value.detach().copy_(data)
-            return value
-
-        return back
-    if isinstance(value, dict):
-        items = [(key, keep_value(item)) for key, item in value.items()]
-
-        def back() -> Any:
-            value.clear()
-            for key, item in items:
-                value[key] = item()
-            return value
-
-        return back
-    if isinstance(value, list):
-        entries = [keep_value(item) for item in value]
-
-        def back() -> Any:
-            value[:] = [item() for item in entries]
-            return value
-
-        return back
-    if type(value) is tuple:
-        members = [keep_value(item) for item in value]
-        return lambda: tuple(item() for item in members)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return lambda: value
-    held = copy.deepcopy(value)
-    return lambda: held
-
-
-class SweepEngine:
-    """Raises the rate step by step, records the losses, decides when to stop, restores all.
-
-    Used as a context manager; `begin` before each step sets its rate, `end` after it takes its
-    loss and says whether to go on. Iteration i has the rate `start_lr (end_lr / start_lr)^(i /
-    num_it)`. The state of model, optimizer and random generators is put back on leaving, however
-    that happens.
+    Leaving the block, also by an exception, puts back in memory and in place: parameters, buffers,
+    `requires_grad`, gradients, training modes, the optimizers' state, hyper-parameters and
+    attributes, the random generators of Python, numpy and torch with those of the loader, the
+    place of a loader that has `state_dict`, and `extras`. Schedulers of lehr on the optimizers
+    stand still meanwhile, and need not be named.
 
     Args:
-        snapshot: Makes the `Snapshot` when the sweep begins.
-        set_lr: Sets the rates: called with one value per parameter group, or a single one.
-        start_lr: Rate of the first iteration, above 0; one number, or one per group.
-        end_lr: Rate that iteration `num_it` would have; one number, or one per group.
-        num_it: Number of iterations, at least 1.
-        stop_div: Whether to stop when the smoothed loss diverges (above four times the best).
+        model: What is trained: a module, or a list or dictionary of them.
+        optimizer: The torch optimizer, or a list or dictionary of them; all are swept together.
+        loader: Any iterable of batches. An iterator is used up by what is drawn, and must not end.
+            With `None` every iteration gets `None`.
+        hyper: What is swept: a key of the optimizer's groups (`lr`, `weight_decay`, `eps`), a path
+            into a tuple (`betas[0]`), or a name that fits every optimizer (`mom`, `sqr_mom`, `wd`).
+        start: Value of the first iteration; one number, or one per group, those of several
+            optimizers in a row. 1e-7 by default where `lr` is swept.
+        end: Value that iteration `num_it` would have; 10 by default where `lr` is swept.
+        num_it: Number of iterations, at least 1; 100 by default, or as many as `values`.
+        spacing: How the values lie between `start` and `end`: "exp" for equal ratios, which needs
+            both above 0, or "linear" for equal differences.
+        values: The values to try, in place of `start`, `end` and `spacing`.
+        keep_ratios: Whether groups keep their ratios: the group whose value is largest before the
+            sweep gets the swept value, any other its share of it. Groups at 0 stay there, unless
+            all are; then, as with `False`, all get the swept value. Where every rate is 0, as
+            a warmup begins, the ratios are those of `initial_lr`. One value per group in `start`
+            or `end` sets the groups apart instead, and the curve has the last one's.
+        stop_div: Whether to stop when the smoothed loss is above four times the best.
+        extras: What else the loop changes and the sweep is to put back: gradient scalers, averages
+            of the weights, torch schedulers, further loaders, modules, optimizers, tensors,
+            generators, lists, dictionaries, and whatever else has `state_dict` and
+            `load_state_dict`.
+        generators: Further torch generators the loop draws from.
+        device: Where the copies are, such as "cpu"; beside each tensor by default.
+        settings: Strings, numbers, flags, and lists of them, to be added to the curve's.
+
+    Attributes:
+        sweep: The curve: what was recorded so far.
 
     Raises:
-        ValueError: A rate is not a finite number above 0, or `num_it` is below 1.
+        KeyError: A group has no such hyper-parameter.
+        TypeError: An argument is of the wrong kind.
+        ValueError: A value is out of range, the loader has no batch, or cannot begin again.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> loader = torch.linspace(-1, 1, 64).reshape(4, 16, 1)
+        >>> with Finder(model, optimizer, loader, num_it=50) as finder:
+        ...     for x in finder:
+        ...         loss = (model(x) - 2 * x - 3).square().mean()
+        ...         optimizer.zero_grad()
+        ...         loss.backward()
+        ...         optimizer.step()
+        ...         finder.record(loss)
+        >>> finder.sweep.num_it, optimizer.param_groups[0]["lr"]
+        (50, 0.1)
+
+    Reference:
+        Smith, "Cyclical Learning Rates for Training Neural Networks", 2015.
     """
 
     def __init__(
         self,
-        snapshot: Callable[[], Snapshot],
-        set_lr: Callable[[Any], None],
-        start_lr: Any = 1e-7,
-        end_lr: Any = 10,
-        num_it: int = 100,
+        model: Any,
+        optimizer: Any,
+        loader: Iterable[Any] | None = None,
+        *,
+        hyper: str = "lr",
+        start: Any = None,
+        end: Any = None,
+        num_it: int | None = None,
+        spacing: str = "exp",
+        values: Iterable[float] | None = None,
+        keep_ratios: bool = True,
         stop_div: bool = True,
+        extras: Iterable[Any] = (),
+        generators: Iterable[torch.Generator] = (),
+        device: torch.device | str | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.schedule = _core.sweep_lr(start_lr, end_lr)
-        self.num_it = integer(num_it, "num_it")
-        if self.num_it < 1:
-            message = f"`num_it` must be at least 1, got {num_it}"
+        modules = _several(model)
+        _check_modules(modules)
+        optimizers = [torch_optimizer(one) for one in _several(optimizer)]
+        if not optimizers:
+            message = "`optimizer` must be at least one, got none"
             raise ValueError(message)
-        self.stop = "interrupted"
-        self._rate_at = self.schedule.at
-        self._per_group = self.schedule.groups is not None
-        self._state = _core.SweepState(self.num_it, stop_div)
-        self._make_snapshot = snapshot
-        self._set_lr = set_lr
-        self._snapshot: Snapshot | None = None
-        self._lrs: list[float] = []
+        self._batches = None if loader is None else Batches(loader)
+        spaced = Spacing(
+            hyper, start, end, num_it, spacing, values, sum(len(o.param_groups) for o in optimizers)
+        )
+        ratios = spaced.ratios(optimizers, keep_ratios)
+        self._engine = SweepEngine(
+            lambda: Snapshot(
+                modules,
+                optimizers,
+                loaders=[] if loader is None else [loader],
+                generators=generators,
+                extras=extras,
+                device=device,
+            ),
+            spaced.writer(optimizers, ratios),
+            spaced.values,
+            stop_div,
+            hyper,
+            spaced.settings | {"ratios": ratios, "stop_div": bool(stop_div)} | dict(settings or {}),
+        )
+        self._where = "before"
+        # Whether an iteration waits for its loss.
+        self._waits = False
+
+    @property
+    def sweep(self) -> Sweep:
+        """The curve: what was recorded so far."""
+        return self._engine.sweep
 
     def __enter__(self) -> Self:
-        self._snapshot = self._make_snapshot()
-        self._snapshot.detach_grads()
+        if self._where != "before":
+            message = "a Finder sweeps once: make another one"
+            raise RuntimeError(message)
+        self._engine.__enter__()
+        self._where = "inside"
         return self
 
     def __exit__(
@@ -184,111 +161,183 @@ class SweepEngine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._snapshot is not None:
-            self._snapshot.restore()
-            self._snapshot = None
-
-    def begin(self) -> None:
-        """Set the rate of the coming iteration."""
-        self._rate = self._rate_at(len(self._lrs) / self.num_it)
-        self._set_lr(self._rate)
-
-    def end(self, loss: Any) -> bool:
-        """Take the loss of the iteration, a number or a tensor of one; return whether to stop."""
+        self._where = "after"
         try:
-            value = float(loss.item() if hasattr(loss, "item") else loss)
-        except (TypeError, ValueError, RuntimeError) as error:
-            message = f"the loss of a step must be one number, got {loss!r}"
-            raise TypeError(message) from error
-        # In this order: interrupted in between, the curve ends before this iteration.
-        self._lrs.append(float(self._rate[-1]) if self._per_group else self._rate)
-        stop = self._state.push(value)
-        if stop is None:
-            return False
-        self.stop = stop
-        return True
+            if self._batches is not None:
+                self._batches.close()
+        finally:
+            self._engine.__exit__(kind, error, traceback)
 
-    @property
-    def sweep(self) -> Sweep:
-        """The curve so far."""
-        losses = self._state.losses
-        return Sweep(self._lrs[: len(losses)], losses, num_it=self.num_it, stop=self.stop)
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self._check_inside()
+        if self._waits:
+            message = (
+                "`record(loss)` must be called once in every iteration, it was not in "
+                f"iteration {len(self._engine)}"
+            )
+            raise RuntimeError(message)
+        if self._engine.over:
+            raise StopIteration
+        batch = None if self._batches is None else self._batches.take()
+        self._engine.begin()
+        self._waits = True
+        return batch
+
+    def batch(self) -> Any:
+        """Return a further batch for the iteration under way: where a step takes several.
+
+        Raises:
+            RuntimeError: No iteration is under way, or the Finder has no loader.
+
+        Example:
+            >>> import torch
+            >>> model = torch.nn.Linear(1, 1)
+            >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            >>> loader = torch.linspace(-1, 1, 64).reshape(4, 16, 1)
+            >>> with Finder(model, optimizer, loader, num_it=8) as finder:
+            ...     for x in finder:
+            ...         optimizer.zero_grad()
+            ...         for one in (x, finder.batch()):
+            ...             loss = (model(one) - one).square().mean() / 2
+            ...             loss.backward()
+            ...         optimizer.step()
+            ...         finder.record(loss)
+            >>> len(finder.sweep)
+            8
+        """
+        self._check_inside()
+        if self._batches is None or not self._waits:
+            what = "has no loader" if self._batches is None else "has no iteration under way"
+            message = f"`batch()` returns a further batch of an iteration, and the Finder {what}"
+            raise RuntimeError(message)
+        return self._batches.take()
+
+    def record(self, loss: Any) -> None:
+        """Take the loss of the iteration.
+
+        Args:
+            loss: A number or a tensor of one. It is read at once, so a device is waited for. In
+                several processes give every one the same, reduced over them all.
+
+        Raises:
+            RuntimeError: No iteration is under way, or its loss is recorded already.
+            TypeError: `loss` is not one number.
+        """
+        if not self._waits:
+            self._check_inside()
+            message = (
+                "`record(loss)` takes one loss an iteration, and none is under way: call it in "
+                "the loop over the Finder"
+            )
+            raise RuntimeError(message)
+        self._engine.end(loss)
+        self._waits = False
+
+    def _check_inside(self) -> None:
+        if self._where != "inside":
+            message = f"a Finder sweeps inside its `with` block, this is {self._where} it"
+            raise RuntimeError(message)
 
 
-def integer(value: Any, name: str) -> int:
-    """Return an integer argument as an int; a flag is none.
-
-    Raises:
-        TypeError: It is none.
-    """
-    message = f"`{name}` must be an integer, got {value!r}"
-    if isinstance(value, bool):
-        raise TypeError(message)
-    try:
-        return operator.index(value)
-    except TypeError as error:
-        raise TypeError(message) from error
+def _several(value: Any) -> list[Any]:
+    """Return one thing or several as a list; a container of modules is one module."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def run_sweep(
-    step: Callable[[], Any],
+def _check_modules(modules: list[Any]) -> None:
+    for module in modules:
+        if not isinstance(module, torch.nn.Module):
+            message = f"`model` must be a torch module, or several, got {module!r}"
+            raise TypeError(message)
+
+
+def lr_find(
     model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    start_lr: Any = 1e-7,
-    end_lr: Any = 10,
-    num_it: int = 100,
+    optimizer: Any,
+    loader: Iterable[Any],
+    loss_func: Callable[..., Any] | None = None,
     *,
-    stop_div: bool = True,
+    valid: Iterable[Any] | None = None,
+    repeats: int = 1,
+    seed: int | None = None,
+    accumulate: int = 1,
+    extras: Iterable[Any] = (),
     generators: Iterable[torch.Generator] = (),
+    settings: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Sweep:
-    """Sweep the learning rate around a step function, and restore everything.
+    """Sweep the learning rate of a model, or another hyper-parameter, and restore everything.
+
+    Every iteration takes a batch, in training mode and on the device of the model's parameters, and
+    one step of the optimizer. A batch that is a tuple or list holds the inputs of the model and,
+    last, the target; a mapping is its keywords; anything else goes to it whole.
 
     Args:
-        step: Trains on one batch with `optimizer` and returns the loss measured before the step,
-            as a number or a tensor of one.
-        model: The module `step` trains.
-        optimizer: The torch optimizer `step` uses; all its groups get the rate.
-        start_lr: Rate of the first iteration, above 0; one number, or one per torch group.
-        end_lr: Rate that iteration `num_it` would have.
-        num_it: Number of iterations, at least 1.
-        stop_div: Whether to stop when the smoothed loss is above four times the best.
-        generators: Torch generators `step` draws from besides the global ones, such as that of
-            a loader.
+        model: The module that is trained.
+        optimizer: The torch optimizer that trains it; one with closures, such as LBFGS, too.
+        loader: Any iterable of batches; it begins again when it ends.
+        loss_func: Called with the model's output and the target, or the whole batch where that is
+            no tuple. With `None` the output is the loss, or carries it as `.loss` or `["loss"]`.
+        valid: Batches to validate on. Given, the loss of an iteration is the mean over them after
+            the iteration's step, in evaluation mode: each sample counts once. The random
+            generators do not notice. Otherwise it is the loss of the batch before the step.
+        repeats: Number of sweeps, which begin with the same weights and are pooled.
+        seed: Seeds the generators of Python, numpy, torch and the loader before the sweep, and
+            those of repeat r by `seed + r`. With `None` a single sweep goes on from where they are,
+            and repeats begin at 0.
+        accumulate: Number of batches a step, whose mean is the loss.
+        extras: As of a `Finder`.
+        generators: Likewise.
+        settings: Likewise.
+        **options: `hyper`, `start`, `end`, `num_it`, `spacing`, `values`, `keep_ratios`,
+            `stop_div`, `device`: as of a `Finder`.
 
     Returns:
-        The curve. Model, optimizer, gradients, modes and random generators are as before, also
-        when `step` raises.
+        The curve, of `repeats` sweeps that of `Sweep.pool`.
+
+    Raises:
+        KeyError: A group has no such hyper-parameter.
+        TypeError: An argument is of the wrong kind, or there is no loss.
+        ValueError: A value is out of range, a loader has no batch, or cannot begin again.
 
     Example:
         >>> import torch
         >>> model = torch.nn.Linear(1, 1)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        >>> def step():
-        ...     x = torch.randn(16, 1)
-        ...     loss = (model(x) - 2 * x - 3).square().mean()
-        ...     optimizer.zero_grad()
-        ...     loss.backward()
-        ...     optimizer.step()
-        ...     return loss
-        >>> len(run_sweep(step, model, optimizer, num_it=20, stop_div=False))
-        20
+        >>> x = torch.linspace(-1, 1, 64).reshape(4, 16, 1)
+        >>> loader = [(batch, 2 * batch + 3) for batch in x]
+        >>> sweep = lr_find(model, optimizer, loader, torch.nn.functional.mse_loss, end=1, seed=0)
+        >>> sweep.settings["criterion"], len(sweep) > 50
+        ('training loss', True)
     """
-    n = len(optimizer.param_groups)
+    from lehr.plain import Step, as_extras, seeds_of
 
-    def set_any(name: str, value: Any) -> None:
-        hypers.write(optimizer, name, _core.group_values(value, n, name))
-
-    engine = SweepEngine(
-        lambda: Snapshot(model, optimizer, generators),
-        hypers.writer(optimizer, ["lr"], set_any),
-        start_lr,
-        end_lr,
-        num_it,
-        stop_div,
-    )
-    with engine:
-        stop = False
-        while not stop:
-            engine.begin()
-            stop = engine.end(step())
-    return engine.sweep
+    accumulate = at_least_one(accumulate, "accumulate")
+    step = Step(model, optimizer, loss_func, valid)
+    own = loader_generators(loader, valid)
+    # What may be given as an iterator is used once a repeat.
+    extras, generators = [*extras, *as_extras(valid)], [*generators, *own]
+    sweeps, further = [], range(accumulate - 1)
+    for one in seeds_of(seed, repeats):
+        finder = Finder(
+            step.modules,
+            optimizer,
+            loader,
+            extras=extras,
+            generators=generators,
+            settings={"criterion": step.criterion, "seed": one, **(settings or {})},
+            **options,
+        )
+        with finder:
+            if one is not None:
+                seed_all(one, generators)
+            model.train()
+            for batch in finder:
+                finder.record(step([batch, *[finder.batch() for _ in further]]))
+        sweeps.append(finder.sweep)
+    return sweeps[0] if len(sweeps) == 1 else Sweep.pool(sweeps)

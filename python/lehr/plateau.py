@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lehr import _core
-from lehr.finder import integer
+from lehr.arguments import integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ import numpy as np
 from lehr._extras import need
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import torch
 else:
@@ -80,18 +80,31 @@ class RandomState:
         return cls(state["python"], numpy, state["cpu"], state["cuda"], state["own"])
 
 
+def seed_all(seed: int, generators: Iterable[torch.Generator] = ()) -> None:
+    """Seed the generators of Python, numpy and torch, and further torch generators."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (what user code uses)
+    torch.manual_seed(seed)
+    for generator in generators:
+        generator.manual_seed(seed)
+
+
 def loader_generators(*loaders: Any) -> list[torch.Generator]:
     """Return the torch generators of loaders: their own, and those of their samplers."""
-    found: dict[int, torch.Generator] = {}
-    waiting, seen = list(reversed(loaders)), set()
+    owned = (getattr(part, "generator", None) for part in loader_parts(*loaders))
+    found = {id(one): one for one in owned if isinstance(one, torch.Generator)}
+    return list(found.values())
+
+
+def loader_parts(*loaders: Any) -> list[Any]:
+    """Return loaders with their samplers, data sets, and the loaders that they wrap."""
+    found: dict[int, Any] = {}
+    waiting = list(reversed(loaders))
     while waiting:
-        holder = waiting.pop()
-        if holder is None or id(holder) in seen:
+        part = waiting.pop()
+        if part is None or id(part) in found:
             continue
-        seen.add(id(holder))
-        generator = getattr(holder, "generator", None)
-        if isinstance(generator, torch.Generator):
-            found[id(generator)] = generator
+        found[id(part)] = part
         names = ("sampler", "batch_sampler", "dataset", "loader")
-        waiting += [getattr(holder, name, None) for name in names]
+        waiting += [getattr(part, name, None) for name in names]
     return list(found.values())

@@ -11,7 +11,8 @@ import numpy as np
 
 from lehr import SchedLin, Schedule, _core, hypers
 from lehr._extras import need
-from lehr.finder import integer, keep_value
+from lehr.arguments import integer, torch_optimizer
+from lehr.memory import keep_value
 from lehr.plateau import Plateau, as_names
 from lehr.targets import HINT, Targets
 
@@ -144,7 +145,7 @@ class Scheduler(LRScheduler):
             message = f"`plateau` must be a lehr.Plateau or None, got {plateau!r}"
             raise TypeError(message)
         start = 0 if start_step is None else _step_number(start_step, "start_step")
-        self.optimizer = _torch_optimizer(optimizer)
+        self.optimizer = torch_optimizer(optimizer)
         self._arguments = {
             "schedules": schedules, "steps": steps, "steps_per_epoch": steps_per_epoch,
             "tokens_per_step": tokens_per_step, "interval": interval, "count": count,
@@ -290,16 +291,9 @@ class Scheduler(LRScheduler):
                 continue
             for laid, indices in self._laid(name):
                 key = hypers.locate(groups[indices[0]], name)[0] if indices else name
-                if key not in ("lr", "momentum", "weight_decay", "eps", "betas"):
-                    continue
                 every = max(self._total // _LOOKS, 1)
                 values = np.append(laid.values(0, self._total, every), laid.at(self._total))
-                if (values < 0).any():
-                    message = f"`{name}` must be at least 0, got {values.min()} in its schedule"
-                    raise ValueError(message)
-                if key == "betas" and (values >= 1).any():
-                    message = f"`{name}` must be below 1, got {values.max()} in its schedule"
-                    raise ValueError(message)
+                check_range(name, key, values, "its schedule")
 
     @property
     def names(self) -> list[str]:
@@ -308,8 +302,51 @@ class Scheduler(LRScheduler):
 
     # Moving.
 
+    def remember(self) -> Callable[[], None]:
+        """Remember where the scheduler is; the result puts it back there, and lets it go on.
+
+        It writes nothing: the values in the groups are the optimizer's.
+        """
+        names = (
+            "_contained", "_asked", "_active", "_loaded", "_trained", "_watched", "_cooldown",
+        )  # fmt: skip
+        held = {name: getattr(self, name) for name in names}
+        paused, step = self._stepper.paused, self._stepper.current
+
+        def back() -> None:
+            if any(getattr(self, name) is not value for name, value in held.items()):
+                vars(self).update(held)
+                self._lay()
+            if self._stepper.current != step:
+                self._stepper.current = step
+            self._stepper.paused = paused
+
+        return back
+
+    def pause(self) -> None:
+        """Stand still until what `remember` returned is called.
+
+        For what trains beside the training, such as a sweep: nothing is written, counted or warned
+        of, whatever is called and however often the optimizer steps.
+
+        Example:
+            >>> import torch
+            >>> from lehr import SchedLin
+            >>> optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=1.0)
+            >>> scheduler = Scheduler(optimizer, {"lr": SchedLin(0.5, 0)}, 10)
+            >>> back = scheduler.remember()
+            >>> scheduler.pause()
+            >>> scheduler.step()
+            >>> back()
+            >>> scheduler.last_epoch
+            0
+        """
+        self._stepper.paused = True
+
     def _move(self, step: int) -> None:
         """Go to a step and write its values, all or none."""
+        if self._stepper.paused:
+            return
         stepper, before = self._stepper, self._stepper.current
         if stepper.stale:
             self._lay()
@@ -389,7 +426,7 @@ class Scheduler(LRScheduler):
         if isinstance(metric, str) or not hasattr(metric, "__float__"):
             message = f"`metric` must be a number, got {metric!r}"
             raise TypeError(message)
-        if self._cooldown is not None:
+        if self._cooldown is not None or self._stepper.paused:
             return False
         before = self._watched.state
         try:
@@ -932,19 +969,21 @@ class Scheduler(LRScheduler):
         )
 
 
-def _torch_optimizer(optimizer: Any) -> torch.optim.Optimizer:
-    """Return the optimizer itself where a host has wrapped it."""
-    inner = optimizer
-    while isinstance(getattr(inner, "optimizer", None), torch.optim.Optimizer):
-        if inner.optimizer is inner:
-            break
-        inner = inner.optimizer
-    if not isinstance(inner, torch.optim.Optimizer):
-        message = f"`optimizer` must be a torch optimizer, got {type(optimizer).__name__}"
-        if hasattr(optimizer, "torch"):
-            message += ": give its `torch`, or the Learner a `ParamScheduler`"
-        raise TypeError(message)
-    return inner
+def check_range(name: str, key: str, values: NDArray[np.float64], where: str) -> None:
+    """Raise ValueError where values of a torch key are such as torch's optimizers refuse."""
+    if key not in ("lr", "momentum", "weight_decay", "eps", "betas"):
+        return
+    if (values < 0).any():
+        message = f"`{name}` must be at least 0, got {values.min()} in {where}"
+        raise ValueError(message)
+    if key == "betas" and (values >= 1).any():
+        message = f"`{name}` must be below 1, got {values.max()} in {where}"
+        raise ValueError(message)
+
+
+def schedulers_of(optimizer: torch.optim.Optimizer) -> list[Scheduler]:
+    """Return the Schedulers of an optimizer."""
+    return list(_SCHEDULERS.get(optimizer, ()))
 
 
 def _checked_state(state: Any) -> tuple[int, dict[str, Any]]:

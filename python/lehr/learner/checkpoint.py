@@ -15,7 +15,7 @@ import torch
 from torch.utils import data
 from torch.utils.data import DataLoader
 
-from lehr.finder import integer
+from lehr.arguments import integer
 from lehr.learner.callback import Callback
 from lehr.learner.data import is_map_style, keeps_state, loader_state
 from lehr.learner.distributed import whole

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import torch
 
 from lehr import _core
-from lehr.finder import integer
+from lehr.arguments import integer
 from lehr.learner.loop import Loop, as_callbacks, planned_batches
 from lehr.learner.optimizer import OptimWrapper, norm_bias_params
 from lehr.learner.schedule import ParamScheduler

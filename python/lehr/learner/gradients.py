@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from lehr.finder import integer
+from lehr.arguments import integer
 from lehr.learner.callback import (
     Callback,
     CancelBatchException,

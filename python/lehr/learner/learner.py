@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from lehr import _core, hypers
-from lehr.finder import integer, keep_value
+from lehr.arguments import integer
 from lehr.learner import checkpoint, files
 from lehr.learner.data import as_device
 from lehr.learner.distributed import whole
@@ -22,6 +22,7 @@ from lehr.learner.recorder import Recorder
 from lehr.learner.schedule import LRFinder
 from lehr.learner.suggest import as_rules, suggest, suggested_lrs
 from lehr.learner.train_eval import TrainEvalCallback
+from lehr.memory import keep_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

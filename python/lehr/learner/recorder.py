@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lehr import _core
-from lehr.finder import integer
+from lehr.arguments import integer
 from lehr.learner.callback import Callback
 from lehr.learner.data import batch_size
 from lehr.learner.metrics import Mean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,18 +11,17 @@ import torch
 from torch import nn
 
 from lehr import _core, hypers
-from lehr.finder import Snapshot, SweepEngine, integer
+from lehr.arguments import integer
+from lehr.engine import SweepEngine
 from lehr.fingerprint import check_same, fingerprint
 from lehr.learner.callback import Callback, CancelFitException, CancelValidException
-from lehr.learner.data import loader_state
-from lehr.rng import loader_generators
+from lehr.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lehr.learner.learner import Learner
     from lehr.learner.loop import Loop
-    from lehr.learner.optimizer import OptimWrapper
     from lehr.sweep import Sweep
 
 
@@ -222,7 +222,7 @@ class LRFinder(ParamScheduler):
         self._stop_div = stop_div
         self._engine: SweepEngine = None  # type: ignore[assignment]  # while a sweep runs
         self._finished: SweepEngine | None = None
-        self._restore_rest: Callable[[], None] = lambda: None
+        self._restore_steps: Callable[[], None] = lambda: None
         # A slice needs the number of groups; all else is checked at once.
         known = not any(isinstance(rate, slice) for rate in self._rates)
         super().__init__({"lr": _core.sweep_lr(*self._rates)} if known else {})
@@ -251,17 +251,22 @@ class LRFinder(ParamScheduler):
             _core.group_values(rate, len(opt), name) if isinstance(rate, slice) else rate
             for name, rate in zip(("start_lr", "end_lr"), self._rates, strict=True)
         ]
-        self.scheds = {"lr": _core.sweep_lr(*rates)}
-        modules, loader = learn.model, learn.dls.train
-        if isinstance(learn.loss_func, nn.Module):
-            modules = nn.ModuleList([modules, learn.loss_func])
-        self._restore_rest = _keep_rest(opt, loader)
+        schedule = _core.sweep_lr(*rates)
+        self.scheds = {"lr": schedule}
+        modules = [one for one in (learn.model, learn.loss_func) if isinstance(one, nn.Module)]
+        self._restore_steps = partial(setattr, opt, "steps", opt.steps)
+        set_lr, rate_at, num_it = opt.setter("lr"), schedule.at, self.num_it
         self._engine = SweepEngine(
-            lambda: Snapshot(modules, opt.torch, loader_generators(loader)),
-            opt.setter("lr"),
-            *rates,
-            self.num_it,
+            lambda: Snapshot(modules, [opt.torch], loaders=[learn.dls.train]),
+            lambda iteration: set_lr(rate_at(iteration / num_it)),
+            schedule.values(num_it).reshape(num_it, -1)[:, -1],
             self._stop_div,
+            settings={
+                "start": np.asarray(schedule.start).tolist(),
+                "end": np.asarray(schedule.end).tolist(),
+                "spacing": "exp",
+                "stop_div": bool(self._stop_div),
+            },
         )
         self._engine.__enter__()
 
@@ -271,7 +276,7 @@ class LRFinder(ParamScheduler):
         if engine is None:
             return
         try:
-            self._restore_rest()
+            self._restore_steps()
             engine.__exit__(None, None, None)
         except KeyboardInterrupt:
             raise
@@ -326,19 +331,3 @@ def _evaluator(sched: Any) -> Callable[[float], Any]:
     if isinstance(sched, (list, tuple)):
         return lambda pos: [one(pos) for one in sched]
     return sched.at if isinstance(sched, _core.Schedule) else sched
-
-
-def _keep_rest(opt: OptimWrapper, loader: Any) -> Callable[[], None]:
-    """Remember what a sweep moves beside a model and an optimizer; the result puts it back."""
-    steps, place = opt.steps, loader_state(loader, None)
-    fresh = getattr(loader, "_iterator", loader) is None
-
-    def restore() -> None:
-        opt.steps = steps
-        if place is not None:
-            loader.load_state_dict(place)
-        if fresh:
-            # Workers that live on would not begin as the first epoch's.
-            loader._iterator = None  # noqa: SLF001 (torch has no other way)
-
-    return restore

@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from lehr import _core
-from lehr.finder import integer
+from lehr.arguments import integer
 from lehr.learner.callback import Callback, CancelFitException, check_settings
 from lehr.learner.loop import silent
 from lehr.learner.schedule import ParamScheduler, sweeping

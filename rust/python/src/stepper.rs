@@ -127,6 +127,8 @@ pub struct Stepper {
     end: AtomicI64,
     /// Whether it is writing now.
     writing: AtomicBool,
+    /// Whether steps are neither written for nor counted.
+    paused: AtomicBool,
     plan: Current,
 }
 
@@ -168,6 +170,7 @@ impl Stepper {
             others: AtomicBool::new(false),
             end: AtomicI64::new(i64::MAX),
             writing: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             plan: Current::default(),
         }
     }
@@ -208,6 +211,17 @@ impl Stepper {
         self.watching.store(watch, Relaxed);
     }
 
+    /// Whether steps are neither written for nor counted.
+    #[getter]
+    fn get_paused(&self) -> bool {
+        self.paused.load(Relaxed)
+    }
+
+    #[setter]
+    fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Relaxed);
+    }
+
     /// The step at which the schedules end: the first one beyond it asks `attend`.
     #[setter]
     fn set_end(&self, end: i64) {
@@ -229,7 +243,7 @@ impl Stepper {
     /// Go to the next step and write its values.
     #[pyo3(signature = (epoch = None))]
     fn step(&self, py: Python<'_>, epoch: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        if self.by_optimizer {
+        if self.by_optimizer || self.paused.load(Relaxed) {
             return Ok(());
         }
         if let Some(epoch) = epoch {
@@ -255,6 +269,9 @@ impl Stepper {
         kwargs: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let _ = (args, kwargs);
+        if self.paused.load(Relaxed) {
+            return Ok(());
+        }
         // torch's checkpoints take a step at rate 0 to make an optimizer's state.
         let groups = groups_of(self.optimizer.bind(py))?;
         if let Ok(group) = groups.get_item(0)

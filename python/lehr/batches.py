@@ -1,0 +1,85 @@
+"""Batches for as long as a sweep lasts, and a loader that is afterwards where it was."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lehr.rng import loader_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Batches:
+    """The batches of a loader, from its beginning again when it ends.
+
+    Args:
+        loader: Any iterable of batches.
+
+    Raises:
+        TypeError: It cannot be iterated over.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        if not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
+            message = f"`loader` must be an iterable of batches, got {loader!r}"
+            raise TypeError(message)
+        self._loader = loader
+        self._iterator: Iterator[Any] | None = None
+        self._count = 0
+
+    def take(self) -> Any:
+        """Return the next batch.
+
+        Raises:
+            ValueError: The loader has none, or has ended and cannot begin again.
+        """
+        if self._iterator is not None:
+            for batch in self._iterator:
+                self._count += 1
+                return batch
+        self._iterator = iter(self._loader)
+        for batch in self._iterator:
+            self._count += 1
+            return batch
+        if self._count == 0:
+            message = "`loader` must hold at least one batch, got none"
+        else:
+            message = (
+                f"`loader` ended after {self._count} batches and cannot be iterated over again: "
+                "give a list or a DataLoader, or an iterator that does not end"
+            )
+        raise ValueError(message)
+
+    def close(self) -> None:
+        """Let go of the iterator, and of workers it has; one that is the loader itself lives on."""
+        iterator, self._iterator = self._iterator, None
+        close = None if iterator is self._loader else getattr(iterator, "close", None)
+        if close is not None:
+            close()
+
+
+def keep_loader(loader: Any) -> Callable[[], None]:
+    """Remember where a loader is; the result puts it back there."""
+    from lehr.learner.data import loader_state
+
+    place = loader_state(loader, None)
+    fresh = getattr(loader, "_iterator", loader) is None
+    counts = [
+        partial(vars(part).__setitem__, name, value)
+        for part in loader_parts(loader)
+        for name, value in getattr(part, "__dict__", {}).items()
+        if type(value) is int
+    ]
+
+    def back() -> None:
+        for count in counts:
+            count()
+        if place is not None:
+            loader.load_state_dict(place)
+        if fresh:
+            # Workers that live on would not begin as the first epoch's.
+            loader._iterator = None  # noqa: SLF001 (torch has no other way)
+
+    return back

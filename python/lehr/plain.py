@@ -1,0 +1,146 @@
+"""A step of the plain training that `lr_find` sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lehr._extras import need
+from lehr.arguments import at_least_one, integer
+from lehr.learner.data import batch_size, take_batch
+from lehr.learner.loop import _no_number, _own_loss
+from lehr.learner.metrics import Mean
+from lehr.rng import RandomState, loader_generators
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = need("torch", "the learning-rate finder")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+# What numpy takes as a seed.
+_SEEDS = 2**32
+
+
+class Step:
+    """A step of the optimizer on one batch or several; returns the loss of the iteration.
+
+    Args:
+        model: As of `lr_find`, and so on.
+        optimizer: Likewise.
+        loss_func: Likewise.
+        valid: Likewise.
+
+    Attributes:
+        modules: What is trained.
+        criterion: Which loss is returned.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: Any,
+        loss_func: Callable[..., Any] | None,
+        valid: Iterable[Any] | None,
+    ) -> None:
+        if not isinstance(model, torch.nn.Module):
+            message = f"`model` must be a torch module, got {model!r}"
+            raise TypeError(message)
+        if loss_func is not None and not callable(loss_func):
+            message = f"`loss_func` must be a function or None, got {loss_func!r}"
+            raise TypeError(message)
+        self.modules = [one for one in (model, loss_func) if isinstance(one, torch.nn.Module)]
+        self.criterion = "training loss" if valid is None else "validation loss"
+        self._model, self._optimizer = model, optimizer
+        self._loss_func, self._valid = loss_func, valid
+        first = next((t for one in (model.parameters, model.buffers) for t in one()), None)
+        self._device = torch.device("cpu") if first is None else first.device
+
+    def __call__(self, batches: list[Any]) -> Any:
+        """Train on the batches and return the loss."""
+        losses: list[Any] = []
+
+        def closure() -> Any:
+            self._optimizer.zero_grad()
+            if len(batches) == 1:
+                loss = self._loss(*self._taken(batches[0]))
+                loss.backward()
+            else:
+                loss = self._accumulated(batches)
+            losses.append(loss)
+            return loss
+
+        # Every optimizer of torch takes a closure, and LBFGS calls it more than once.
+        self._optimizer.step(closure)
+        return losses[0] if self._valid is None else self._validated()
+
+    def _accumulated(self, batches: list[Any]) -> Any:
+        """Gather the gradients of the mean loss of several batches, and return that."""
+        mean = Mean()
+        for batch in batches:
+            loss = self._loss(*self._taken(batch))
+            (loss / len(batches)).backward()
+            mean.add(loss, 1)
+        return mean.value
+
+    def _taken(self, batch: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return a batch's inputs and targets, on the device."""
+        return take_batch(batch, self._device, self._loss_func is not None)[1:]
+
+    def _loss(self, inputs: tuple[Any, ...], targets: tuple[Any, ...]) -> Any:
+        """Return the loss of a batch."""
+        loss: Any
+        if len(inputs) == 1 and isinstance(inputs[0], Mapping):
+            pred = self._model(**inputs[0])
+        else:
+            pred = self._model(*inputs)
+        if self._loss_func is None:
+            loss = pred if isinstance(pred, torch.Tensor) else _own_loss(pred)
+        elif targets:
+            loss = self._loss_func(pred, *targets)
+        else:
+            message = "a batch must hold a target for `loss_func`, got inputs alone"
+            raise ValueError(message)
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+            raise _no_number(loss)
+        return loss
+
+    def _validated(self) -> Any:
+        """Return the mean loss over the validation batches; leave modes and generators."""
+        generators = loader_generators(self._valid)
+        drawn = RandomState.now(generators)
+        modes = [(module, module.training) for module in self._model.modules()]
+        self._model.eval()
+        mean = Mean()
+        try:
+            with torch.no_grad():
+                for batch in self._valid or ():
+                    inputs, targets = self._taken(batch)
+                    mean.add(self._loss(inputs, targets), batch_size(targets or inputs))
+        finally:
+            for module, training in modes:
+                module.training = training
+            drawn.restore(generators)
+        if mean.count == 0:
+            message = "`valid` must hold at least one batch in every iteration, got none"
+            raise ValueError(message)
+        return mean.value
+
+
+def as_extras(valid: Any) -> list[Any]:
+    """Return what of a validation loader a sweep may move."""
+    return [] if valid is None or isinstance(valid, (list, tuple, torch.Tensor)) else [valid]
+
+
+def seeds_of(seed: int | None, repeats: int) -> list[int | None]:
+    """Return the seed of each repeat; `None` for one that goes on from where generators are."""
+    repeats = at_least_one(repeats, "repeats")
+    if seed is None and repeats == 1:
+        return [None]
+    first = 0 if seed is None else integer(seed, "seed")
+    if not 0 <= first <= _SEEDS - repeats:
+        message = f"`seed` must be at least 0 and below 2^32 in every repeat, got {seed}"
+        raise ValueError(message)
+    return [first + repeat for repeat in range(repeats)]
