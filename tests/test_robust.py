@@ -32,19 +32,19 @@ def by_formula(lrs, losses, steps=None):
     density = (n - 1) / (x[-1] - x[0])
     calm = y.copy()
     calm[1:-1] = np.median([y[:-2], y[1:-1], y[2:]], axis=0)
-    first = max(int(0.3 * n), 3)
+    first = max(int(0.35 * n), 3)
     untouched = np.median(calm[:first])
     sigma = 1.4826022185 / math.sqrt(2) * np.median(np.abs(np.diff(y[:first])))
     calm = np.minimum(calm, untouched + 3 * (untouched - calm.min()) + 5 * sigma)
     smooth = np.empty(n)
     for i in range(n):
-        u = (x - x[i]) / 0.45
+        u = (x - x[i]) / 0.5
         w = np.where(np.abs(u) < 1, (1 - u**2) ** 3, 0)
         design = np.stack([np.ones(n), u], axis=1) * np.sqrt(w)[:, None]
         smooth[i] = np.linalg.lstsq(design, calm * np.sqrt(w), rcond=None)[0][0]
-    error = sigma * math.sqrt(350 / 429 / (0.45 * density))
+    error = sigma * math.sqrt(350 / 429 / (0.5 * density))
 
-    limit = untouched + max(6 * sigma, 1.5 * (y[:first].max() - untouched))
+    limit = untouched + max(5 * sigma, 1.5 * (y[:first].max() - untouched))
     spikes = x[first:][y[first:] > limit]
     near = np.nonzero(np.diff(spikes) <= 0.6)[0]
     spike = min(spikes[near[0]] + 0.3, x[-1]) if len(near) else math.inf
@@ -65,14 +65,14 @@ def by_formula(lrs, losses, steps=None):
     level = untouched - 0.9 * drop
     t = meet(smooth <= level, level, 0) if drop > 0 else x[0]
     t = x[low] if t is None else t
-    level = smooth[low] + max(0.5 * drop, 8 * error)
+    level = smooth[low] + max(drop, 9 * error)
     up = meet(smooth > level, level, low)
     d = min(math.inf if up is None else up, spike)
     opened = math.isinf(d)
     d = x[-1] if opened else d
-    by_drop = 2 / 3 * min(max(d - t, 0), 3 if opened else 2) + 0.5
+    by_drop = 0.75 * min(max(d - t, 0), 3 if opened else 2.25) + 0.42
     trust = snr**4 / (snr**4 + 6**4)
-    at = d - trust * by_drop - (1 - trust) * 0.9 + (0.25 if opened else 0)
+    at = d - trust * by_drop - (1 - trust) * 0.9 + (0.15 if opened else 0)
     at += 0.65 * math.log10(density / 12.5)
     if steps:
         at -= math.log10(steps / 170) / 3

@@ -552,18 +552,18 @@ def robust(
     """Suggest a rate between where the loss has fallen and where it breaks away, and judge it.
 
     The losses are raw ones. With x the decimal logarithm of the rate, P the median of the first
-    30 % of a running median of 3, sigma the noise there (median absolute difference of neighbours,
-    scaled to a standard deviation), s a centred local-linear smoother over 0.45 decades to either
+    35 % of a running median of 3, sigma the noise there (median absolute difference of neighbours,
+    scaled to a standard deviation), s a centred local-linear smoother over half a decade to either
     side of the losses capped at `P + 3 |P - least| + 5 sigma`, and e its standard error:
 
     - the drop is `D = P - min s`, its signal-to-noise ratio `q = D / e`;
     - t is where 90 % of the drop is done;
     - d, where the loss breaks away, is the first x behind the minimum with `s` above it by
-      `max(D / 2, 8 e)`; or 0.3 decades behind the first of two spikes within 0.6 decades, losses
-      above P by more than 6 sigma and half more than any before, if that is sooner; else the end;
-    - `x = d - w (2/3 min(d - t, 2) + 1/2) - 0.9 (1 - w) + 0.65 log10(n / 12.5)` with
-      `w = q^4 / (q^4 + 6^4)` and n iterations a decade. Without a break 2 is 3, and x is higher by
-      0.25. For a training of `steps` steps it is lower by `log10(steps / 170) / 3`.
+      `max(D, 9 e)`; or 0.3 decades behind the first of two spikes within 0.6 decades, losses
+      above P by more than 5 sigma and half more than any before, if that is sooner; else the end;
+    - `x = d - w (3/4 min(d - t, 9/4) + 0.42) - 0.9 (1 - w) + 0.65 log10(n / 12.5)` with
+      `w = q^4 / (q^4 + 6^4)` and n iterations a decade. Without a break 9/4 is 3, and x is higher by
+      0.15. For a training of `steps` steps it is lower by `log10(steps / 170) / 3`.
 
     It stays in the swept range, and does not change when losses are scaled or shifted. It is "ok"
     where the loss breaks away and q is at least 6, "weak" where one of them fails, "none" where

@@ -152,7 +152,7 @@ class Sweep:
 
         Args:
             kind: "local" for the smooth curve that the robust rule reads, which has no lag: a
-                centred local-linear smoother over 0.45 decades to either side, of losses whose
+                centred local-linear smoother over half a decade to either side, of losses whose
                 spikes are cut off; NaN where the rule leaves points out. Or whose average:
                 "fastai", "lightning", "torch_lr_finder" or "ignite". From the
                 first loss that is not finite on, none of theirs is finite.
