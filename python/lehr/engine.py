@@ -78,8 +78,9 @@ class SweepEngine:
     def end(self, loss: Any) -> bool:
         """Take the loss of the iteration, a number or a tensor of one; return whether to stop."""
         try:
-            value = float(loss.item() if hasattr(loss, "item") else loss)
-        except (TypeError, ValueError, RuntimeError) as error:
+            # A text has no `__float__`, and `float` would read it.
+            value = float(loss.item()) if hasattr(loss, "item") else loss.__float__()
+        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
             message = f"the loss of a step must be one number, got {loss!r}"
             raise TypeError(message) from error
         stop = self._state.push(value)

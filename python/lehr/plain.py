@@ -51,6 +51,9 @@ class Step:
         if loss_func is not None and not callable(loss_func):
             message = f"`loss_func` must be a function or None, got {loss_func!r}"
             raise TypeError(message)
+        if valid is not None and not (hasattr(valid, "__iter__") or hasattr(valid, "__getitem__")):
+            message = f"`valid` must be an iterable of batches, got {valid!r}"
+            raise TypeError(message)
         self.modules = [one for one in (model, loss_func) if isinstance(one, torch.nn.Module)]
         self.criterion = "training loss" if valid is None else "validation loss"
         self._model, self._optimizer = model, optimizer
