@@ -70,12 +70,18 @@ def keep_loader(loader: Any) -> Callable[[], None]:
         partial(vars(part).__setitem__, name, value)
         for part in loader_parts(loader)
         for name, value in getattr(part, "__dict__", {}).items()
-        if type(value) is int
+        if isinstance(value, int)
     ]
+
+    # Accelerate keeps the loaders that are being iterated over.
+    gradients: Any = getattr(loader, "gradient_state", None)
+    active = getattr(gradients, "dataloader_references", None)
 
     def back() -> None:
         for count in counts:
             count()
+        if active is not None:
+            gradients.dataloader_references = active
         if place is not None:
             loader.load_state_dict(place)
         if fresh:
