@@ -64,10 +64,10 @@ fmt: $(VENV)/.installed-dev ## Format all code
 	$(BIN)/ruff format python tests benches rust
 	$(BIN)/ruff check --fix python tests benches rust
 
-# The second part stands beside other schedulers, in the environment that has them.
+# The second part stands beside other schedulers and finders, in the environment that has them.
 bench: $(VENV)/.installed-dev $(if $(PEERS),,.venv-peers/.installed) ## Print the table of ratios
 	$(BIN)/python benches/bench.py
-	PYTHONPATH=$(CURDIR)/python $(or $(PEERS),.venv-peers)/bin/python benches/bench.py scheduler
+	PYTHONPATH=$(CURDIR)/python $(or $(PEERS),.venv-peers)/bin/python benches/bench.py scheduler finders
 
 bench-suggest: $(VENV)/.installed-dev ## Print what the suggestion rules are worth
 	$(BIN)/python benches/suggest.py

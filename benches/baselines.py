@@ -105,3 +105,99 @@ def transformers_scheduler(optimizer, steps):
     from transformers import get_cosine_schedule_with_warmup
 
     return get_cosine_schedule_with_warmup(optimizer, 10, steps).step
+
+
+def torch_lr_finder_sweep(model, optimizer, loader, start, end, iterations):
+    """A sweep of torch-lr-finder; it restores nothing unless it is told to."""
+    import torch
+    from torch_lr_finder import LRFinder
+
+    def run():
+        finder = LRFinder(model, optimizer, torch.nn.MSELoss(), device="cpu")
+        finder.range_test(
+            loader, start_lr=start, end_lr=end, num_iter=iterations, diverge_th=math.inf
+        )
+        finder.reset()
+        return len(finder.history["loss"])
+
+    return run
+
+
+def ignite_sweep(model, optimizer, loader, start, end, iterations):
+    """A sweep of ignite, which restores what it is given."""
+    import torch
+    from ignite.engine import create_supervised_trainer
+    from ignite.handlers import FastaiLRFinder
+
+    engine = create_supervised_trainer(model, optimizer, torch.nn.MSELoss())
+    saved = {"model": model, "optimizer": optimizer}
+
+    def run():
+        finder = FastaiLRFinder()
+        with finder.attach(
+            engine, saved, num_iter=iterations, start_lr=start, end_lr=end, diverge_th=math.inf
+        ) as attached:
+            attached.run(loader, max_epochs=2)
+        return len(finder.get_results()["loss"])
+
+    return run
+
+
+def lightning_sweep(model, optimizer, loader, start, end, iterations):
+    """A sweep of Lightning's Tuner."""
+    import lightning
+    import torch
+    from lightning.pytorch.tuner import Tuner
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.model, self.lr = model, start
+
+        def training_step(self, batch, _index):
+            x, y = batch
+            return torch.nn.functional.mse_loss(self.model(x), y)
+
+        def configure_optimizers(self):
+            return type(optimizer)(self.model.parameters(), lr=self.lr)
+
+    trainer = lightning.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, max_epochs=2,
+    )  # fmt: skip
+    tuner, module = Tuner(trainer), Module()
+
+    def run():
+        found = tuner.lr_find(
+            module, loader, min_lr=start, max_lr=end, num_training=iterations,
+            early_stop_threshold=None,
+        )  # fmt: skip
+        return len(found.results["loss"])
+
+    return run
+
+
+def fastai_sweep(model, optimizer, loader, start, end, iterations):
+    """A sweep of fastai's Learner, without its progress bar and its log."""
+    import fastai.callback.progress
+    import fastai.callback.schedule  # noqa: F401 (both add methods to the Learner)
+    import torch
+    from fastai.data.core import DataLoaders
+    from fastai.learner import Learner
+    from fastai.optimizer import OptimWrapper
+
+    learn = Learner(
+        DataLoaders(loader, loader, device=torch.device("cpu")),
+        model,
+        torch.nn.MSELoss(),
+        lambda params, lr: OptimWrapper(params, type(optimizer), lr=lr),
+    )
+
+    def run():
+        with learn.no_bar(), learn.no_logging():
+            learn.lr_find(
+                start, end, num_it=iterations, stop_div=False, show_plot=False, suggest_funcs=None
+            )
+        return len(learn.recorder.losses)
+
+    return run

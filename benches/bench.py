@@ -7,7 +7,7 @@ import timing
 
 TOPICS = ("calls", "rules", "finder", "learner", "package")
 # Those that need other libraries run by their names alone.
-BESIDE_OTHERS = ("scheduler",)
+BESIDE_OTHERS = ("scheduler", "finders")
 
 
 def main():
