@@ -538,3 +538,24 @@ def test_what_lr_find_cannot_read_is_named_and_changes_nothing(options, error, m
         lr_find(given.pop("model"), optimizer, given.pop("loader"), given.pop("loss_func"), **given)
     assert all(map(torch.equal, before, model.parameters()))
     assert model.training
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_an_optimizer_that_needs_a_closure_is_swept_by_its_first_loss(accumulate):
+    torch.manual_seed(0)
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=4)
+    given = batches()
+    first = [mse(model(x), y).item() for x, y in given[:accumulate]]
+    calls = []
+
+    def loss_func(pred, y):
+        calls.append(1)
+        return mse(pred, y)
+
+    options = {"values": [0.1, 0.2], "accumulate": accumulate}
+    sweep = lr_find(model, optimizer, given, loss_func, **options)
+    assert sweep.losses[0] == pytest.approx(np.mean(first), rel=1e-6)
+    # Several looks at the batches of a step.
+    assert len(calls) > 3 * accumulate
+    assert len(optimizer.state[model.weight]) == 0

@@ -279,7 +279,7 @@ def lr_find(
 
     Args:
         model: The module that is trained.
-        optimizer: The torch optimizer that trains it; one with closures, such as LBFGS, too.
+        optimizer: The torch optimizer that trains it; one that needs a closure, such as LBFGS, too.
         loader: Any iterable of batches; it begins again when it ends.
         loss_func: Called with the model's output and the target, or the whole batch where that is
             no tuple. With `None` the output is the loss, or carries it as `.loss` or `["loss"]`.

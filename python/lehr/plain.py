@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lehr._extras import need
-from lehr.arguments import at_least_one, integer
+from lehr.arguments import at_least_one, integer, torch_optimizer
 from lehr.learner.data import batch_size, take_batch
 from lehr.learner.loop import _no_number, _own_loss
 from lehr.learner.metrics import Mean
@@ -58,29 +59,40 @@ class Step:
         self.criterion = "training loss" if valid is None else "validation loss"
         self._model, self._optimizer = model, optimizer
         self._loss_func, self._valid = loss_func, valid
+        closure = inspect.signature(torch_optimizer(optimizer).step).parameters.get("closure")
+        # As of LBFGS, which takes several looks at the batches of a step.
+        self._closure = closure is not None and closure.default is inspect.Parameter.empty
         first = next((t for one in (model.parameters, model.buffers) for t in one()), None)
         self._device = torch.device("cpu") if first is None else first.device
 
     def __call__(self, batches: list[Any]) -> Any:
         """Train on the batches and return the loss."""
-        losses: list[Any] = []
+        if not self._closure:
+            loss = self._gradients(batches)
+            self._optimizer.step()
+        else:
+            losses: list[Any] = []
 
-        def closure() -> Any:
-            self._optimizer.zero_grad()
-            if len(batches) == 1:
-                loss = self._loss(*self._taken(batches[0]))
-                loss.backward()
-            else:
-                loss = self._accumulated(batches)
-            losses.append(loss)
-            return loss
+            def closure() -> Any:
+                losses.append(self._gradients(batches))
+                return losses[-1]
 
-        # Every optimizer of torch takes a closure, and LBFGS calls it more than once.
-        self._optimizer.step(closure)
-        return losses[0] if self._valid is None else self._validated()
+            self._optimizer.step(closure)
+            # The first is the one before the step.
+            loss = losses[0]
+        return loss if self._valid is None else self._validated()
+
+    def _gradients(self, batches: list[Any]) -> Any:
+        """Make the gradients of the mean loss of the batches, and return that."""
+        self._optimizer.zero_grad()
+        if len(batches) > 1:
+            return self._accumulated(batches)
+        loss = self._loss(*self._taken(batches[0]))
+        loss.backward()
+        return loss
 
     def _accumulated(self, batches: list[Any]) -> Any:
-        """Gather the gradients of the mean loss of several batches, and return that."""
+        """Likewise, of several."""
         mean = Mean()
         for batch in batches:
             loss = self._loss(*self._taken(batch))
