@@ -10,6 +10,9 @@ from lehr.rng import loader_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# What loaders and samplers count, and begin otherwise by.
+_COUNTS = ("epoch", "iteration", "end_of_dataloader", "remainder")
+
 
 class Batches:
     """The batches of a loader, from its beginning again when it ends.
@@ -70,7 +73,7 @@ def keep_loader(loader: Any) -> Callable[[], None]:
         partial(vars(part).__setitem__, name, value)
         for part in loader_parts(loader)
         for name, value in getattr(part, "__dict__", {}).items()
-        if isinstance(value, int)
+        if name in _COUNTS and isinstance(value, int)
     ]
 
     # Accelerate keeps the loaders that are being iterated over.
