@@ -561,9 +561,9 @@ def robust(
     - d, where the loss breaks away, is the first x behind the minimum with `s` above it by
       `max(D, 9 e)`; or 0.3 decades behind the first of two spikes within 0.6 decades, losses
       above P by more than 5 sigma and half more than any before, if that is sooner; else the end;
-    - `x = d - w (3/4 min(d - t, 9/4) + 0.42) - 0.9 (1 - w) + 0.65 log10(n / 12.5)` with
-      `w = q^4 / (q^4 + 6^4)` and n iterations a decade. Without a break 9/4 is 3, and x is higher by
-      0.15. For a training of `steps` steps it is lower by `log10(steps / 170) / 3`.
+    - `x = d - w (3/4 min(d - t, 9/4) + 0.42) - 0.9 (1 - w) + 0.65 log10(n / 12.5)`, with
+      `w = q^4 / (q^4 + 6^4)` and n iterations a decade. Without a break 9/4 is 3, and x is higher
+      by 0.15. For a training of `steps` steps it is lower by `log10(steps / 170) / 3`.
 
     It stays in the swept range, and does not change when losses are scaled or shifted. It is "ok"
     where the loss breaks away and q is at least 6, "weak" where one of them fails, "none" where
