@@ -561,6 +561,7 @@ EVENTS = st.lists(
 )
 
 
+@pytest.mark.filterwarnings("ignore:the schedules ended")  # more events than steps
 @settings(max_examples=60)
 @given(EVENTS, st.sampled_from(["calls", "optimizer"]), st.sampled_from([sgd, adamw]))
 def test_after_any_events_the_groups_have_the_values_of_the_counted_step(events, count, make):
