@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lehr._extras import need
 
 if TYPE_CHECKING:
-    import torch
-else:
-    torch = need("torch", "an optimizer")
+    from torch.optim import Optimizer
 
 
 def integer(value: Any, name: str) -> int:
@@ -42,12 +40,13 @@ def at_least_one(value: Any, name: str) -> int:
     return count
 
 
-def torch_optimizer(optimizer: Any) -> torch.optim.Optimizer:
+def torch_optimizer(optimizer: Any) -> Optimizer:
     """Return the optimizer itself where a host has wrapped it.
 
     Raises:
         TypeError: It is none of torch.
     """
+    torch = need("torch", "an optimizer")
     inner = optimizer
     while isinstance(getattr(inner, "optimizer", None), torch.optim.Optimizer):
         if inner.optimizer is inner:
@@ -58,4 +57,5 @@ def torch_optimizer(optimizer: Any) -> torch.optim.Optimizer:
         if hasattr(optimizer, "torch"):
             message += ": give its `torch`, or the Learner a `ParamScheduler`"
         raise TypeError(message)
-    return inner
+    found: Optimizer = inner
+    return found

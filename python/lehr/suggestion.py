@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lehr import _core
+from lehr.arguments import at_least_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,7 +95,7 @@ def suggest(sweep: Sweep, method: str, steps: int | None = None) -> Suggestion:
     if method not in METHODS:
         message = f"`method` must be one of {', '.join(METHODS)}, got {method!r}"
         raise ValueError(message)
-    return METHODS[method](sweep, _steps(steps))
+    return METHODS[method](sweep, None if steps is None else at_least_one(steps, "steps"))
 
 
 def marked(sweep: Sweep, suggestions: Any) -> list[tuple[str, Suggestion]]:
@@ -123,20 +123,6 @@ def trimmed(sweep: Sweep) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     lrs, losses = sweep.lrs[read], sweep.smoothed[read]
     finite = np.isfinite(losses)
     return lrs[finite], losses[finite]
-
-
-def _steps(steps: Any) -> int | None:
-    if steps is None:
-        return None
-    try:
-        count = operator.index(steps)
-    except TypeError:
-        message = f"`steps` must be an integer, got {steps!r}"
-        raise TypeError(message) from None
-    if count < 1:
-        message = f"`steps` must be at least 1, got {steps!r}"
-        raise ValueError(message)
-    return count
 
 
 def _page(rule: Callable[..., Any], sweep: Sweep, _: int | None) -> Suggestion:

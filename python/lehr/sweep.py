@@ -6,7 +6,6 @@ import csv
 import io
 import math
 import numbers
-import operator
 from collections import Counter
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +15,7 @@ import numpy as np
 
 from lehr import _core, suggestion
 from lehr._extras import need
+from lehr.arguments import integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -436,11 +436,7 @@ def _check_parts(sweeps: tuple[Any, ...], name: str) -> None:
 def _iterations(num_it: Any, points: int) -> int:
     if num_it is None:
         return points
-    try:
-        count = operator.index(num_it)
-    except TypeError:
-        message = f"`num_it` must be an integer, got {num_it!r}"
-        raise TypeError(message) from None
+    count = integer(num_it, "num_it")
     if count < points:
         message = f"`num_it` must be at least the number of points, {points}, got {count}"
         raise ValueError(message)
