@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -110,8 +111,7 @@ class Callback:
     @property
     def name(self) -> str:
         """Snake-case class name without "Callback": the learner's attribute for this callback."""
-        stem = re.sub("Callback$", "", type(self).__name__) or "callback"
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stem).lower()
+        return _snake_case(type(self).__name__)
 
     def __call__(self, event: str) -> None:
         """Act on an event. A subclass that overrides this sees every event."""
@@ -168,6 +168,12 @@ class Callback:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+@functools.cache
+def _snake_case(name: str) -> str:
+    stem = re.sub("Callback$", "", name) or "callback"
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stem).lower()
 
 
 def check_settings(callback: Callback, state: dict[str, Any], names: tuple[str, ...]) -> None:

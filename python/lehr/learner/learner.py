@@ -451,10 +451,9 @@ class Learner(Fits):
                     callback.run = run
                 for callback, state in states:
                     callback.load_state_dict(state)
-                self._resolve()
+                self._forget_handlers()
                 if finder.ran:
-                    self._keep_sweep(finder.sweep)
-        sweep = finder.sweep
+                    sweep = self._keep_sweep(finder.sweep)
         if suggest_funcs is None:
             self._show_sweep(sweep, show_plot)
             return None

@@ -72,7 +72,10 @@ class Loop:
         self._done, self._planned = 0, 1
         self.steps: int | None = None
         self._cut: Cut | None = None
-        self._resolve()
+        # The handlers of every event, in training and in validation, and those in use; `None` until
+        # an event needs them.
+        self._tables: dict[bool, Handlers] | None = None
+        self._table: Handlers | None = None
 
     # The loop, top to bottom.
 
@@ -81,7 +84,7 @@ class Loop:
         self.held = self.lost = 0
         self._short = False
         # `order`, `run_train` and `run_valid` may have been set since a callback was added.
-        self._resolve()
+        self._forget_handlers()
         # Those that an interrupted fit left would go into the first step.
         self.opt.torch.zero_grad()
         self.ranks.begin(self.model, self.opt.all_params())
@@ -167,7 +170,7 @@ class Loop:
         training, device = self.training, self.dls.device
         alone = not training or self.ranks.size == 1
         for self.iter, batch in batches:
-            on, opt = self._table, self.opt
+            on, opt = self._table or self._resolve(), self.opt
             held, steps = self.held, opt.steps if training else 0
             # One more than planned moves no schedule (row S6).
             planned = training and self.iter < self.n_iter
@@ -295,12 +298,9 @@ class Loop:
             planned_batches(loader, self.steps) if training else loader_length(loader) or 0
         )
         self.training = training
-        self._use_table()
+        self._table = None if self._tables is None else self._tables[training]
 
-    def _use_table(self) -> None:
-        self._table = self._tables[self.training]
-
-    # Events: callbacks are resolved into one list per event in advance.
+    # Events: callbacks are resolved into one list per event, when first needed.
 
     def __call__(self, event: str) -> None:
         """Send an event to the callbacks that act on it, lowest `order` first."""
@@ -308,7 +308,7 @@ class Loop:
 
     def send(self, event: str) -> None:
         """Send an event to the callbacks that act on it, lowest `order` first."""
-        for callback, handler in self._table[event]:
+        for callback, handler in (self._table or self._resolve())[event]:
             if callback.run:
                 try:
                     handler()
@@ -323,7 +323,7 @@ class Loop:
         for callback in self.cbs:
             callback.run = True
         errors = []
-        for _, handler in self._table["cleanup_fit"]:
+        for _, handler in (self._table or self._resolve())["cleanup_fit"]:
             try:
                 handler()
             except BaseException as error:  # noqa: BLE001 (raised below, after the rest)
@@ -331,13 +331,21 @@ class Loop:
         if errors:
             raise errors[0]
 
-    def _resolve(self) -> None:
-        """Gather the handlers of every event, for training and for validation."""
+    def _forget_handlers(self) -> None:
+        self._tables = self._table = None
+
+    def _resolve(self) -> Handlers:
+        """Return the handlers of every event, for training or validation, whichever goes on."""
+        self._tables = self._gathered()
+        self._table = self._tables[self.training]
+        return self._table
+
+    def _gathered(self) -> dict[bool, Handlers]:
         handlers: Handlers = {event: [] for event in EVENTS}
         for callback in sorted(self.cbs, key=lambda callback: callback.order):
             for event, handler in callback.handlers():
                 handlers[event].append((callback, handler))
-        self._tables = {
+        return {
             training: {
                 event: [
                     (callback, handler)
@@ -349,7 +357,6 @@ class Loop:
             }
             for training in (True, False)
         }
-        self._use_table()
 
     def show_training_loop(self) -> None:
         """Print the events of a fit in order, each with the callbacks that act on it.
@@ -362,7 +369,7 @@ class Loop:
               Start Epoch Loop
             ...
         """
-        self._resolve()
+        tables = self._gathered()
         depth, training = 0, True
         for line in _OUTLINE:
             if line.startswith("End"):
@@ -370,7 +377,7 @@ class Loop:
             if line in ("Start Valid", "End Valid"):
                 training = line == "End Valid"
             if line in EVENTS:
-                table = self._tables[training]
+                table = tables[training]
                 names = ", ".join(type(callback).__name__ for callback, _ in table[line])
                 print(f"{'  ' * depth}- {line:<15} : [{names}]")  # noqa: T201
             else:
@@ -412,7 +419,7 @@ class Loop:
         callback.learn = self  # type: ignore[assignment]  # a Loop is only ever a Learner
         self.cbs = [*self.cbs, callback]
         setattr(self, callback.name, callback)
-        self._resolve()
+        self._forget_handlers()
         return self
 
     def remove_cbs(self, cbs: Any) -> Self:
@@ -432,7 +439,7 @@ class Loop:
             for callback in self.cbs:
                 if callback.name == cb.name:
                     setattr(self, callback.name, callback)
-            self._resolve()
+            self._forget_handlers()
         return self
 
     @contextmanager
@@ -460,7 +467,7 @@ class Loop:
             # Where they were, so that callbacks of one order keep their turn.
             turn = {id(callback): index for index, callback in enumerate(before)}
             self.cbs = sorted(self.cbs, key=lambda callback: turn.get(id(callback), len(turn)))
-            self._resolve()
+            self._forget_handlers()
 
     @contextmanager
     def no_logging(self) -> Iterator[None]:

@@ -221,7 +221,7 @@ class LRFinder(ParamScheduler):
         self._rates = (start_lr, end_lr)
         self._stop_div = stop_div
         self._engine: SweepEngine = None  # type: ignore[assignment]  # while a sweep runs
-        self._finished: SweepEngine | None = None
+        self._finished: Sweep | None = None
         self._restore_steps: Callable[[], None] = lambda: None
         # A slice needs the number of groups; all else is checked at once.
         known = not any(isinstance(rate, slice) for rate in self._rates)
@@ -230,16 +230,17 @@ class LRFinder(ParamScheduler):
     @property
     def sweep(self) -> Sweep:
         """The curve of the sweep that runs or ran last."""
-        engine = self._engine or self._finished
-        if engine is None:
+        if self._engine is not None:
+            return self._engine.sweep
+        if self._finished is None:
             message = "the sweep has not begun"
             raise ValueError(message)
-        return engine.sweep
+        return self._finished
 
     @property
     def ran(self) -> bool:
         """Whether there is a sweep, if only begun."""
-        return (self._engine or self._finished) is not None
+        return self._engine is not None or self._finished is not None
 
     def open(self, learn: Learner) -> None:
         """Remember the state that `close` puts back, unless that is done."""
@@ -281,9 +282,9 @@ class LRFinder(ParamScheduler):
         except KeyboardInterrupt:
             raise
         except BaseException:
-            self._finished, self._engine = engine, None  # type: ignore[assignment]
+            self._finished, self._engine = engine.sweep, None  # type: ignore[assignment]
             raise
-        self._finished, self._engine = engine, None  # type: ignore[assignment]
+        self._finished, self._engine = engine.sweep, None  # type: ignore[assignment]
 
     def before_fit(self) -> None:
         """Remember the state and begin to record."""
@@ -314,7 +315,7 @@ class LRFinder(ParamScheduler):
         super().cleanup_fit()
         recorder = self.learn.__dict__.get("recorder")
         if recorder is not None and self._finished is not None:
-            recorder.sweep = self._finished.sweep
+            recorder.sweep = self._finished
 
 
 def sweeping(learn: Loop) -> bool:
