@@ -1,14 +1,21 @@
-"""Batches for as long as a sweep lasts, and a loader that is afterwards where it was."""
+"""Batches for as long as a sweep lasts, and the place a loader is at."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lehr._extras import need
 from lehr.rng import loader_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from torch.utils.data import DataLoader, IterableDataset
+else:
+    _data = need("torch.utils.data", "the learning-rate finder")
+    DataLoader, IterableDataset = _data.DataLoader, _data.IterableDataset
 
 # What loaders and samplers count, and begin otherwise by.
 _COUNTS = ("epoch", "iteration", "end_of_dataloader", "remainder")
@@ -65,8 +72,6 @@ class Batches:
 
 def keep_loader(loader: Any) -> Callable[[], None]:
     """Remember where a loader is; the result puts it back there."""
-    from lehr.learner.data import loader_state
-
     place = loader_state(loader, None)
     fresh = getattr(loader, "_iterator", loader) is None
     counts = [
@@ -92,3 +97,26 @@ def keep_loader(loader: Any) -> Callable[[], None]:
             loader._iterator = None  # noqa: SLF001 (torch has no other way)
 
     return back
+
+
+def is_map_style(loader: Any) -> bool:
+    """Whether a place in a loader is found again by its random state and a count of batches."""
+    if isinstance(loader, DataLoader):
+        return not isinstance(loader.dataset, IterableDataset)
+    return isinstance(loader, Sequence)
+
+
+def keeps_state(loader: Any) -> bool:
+    """Whether a loader has to be asked for its place, and can be."""
+    protocol = hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
+    return protocol and not is_map_style(loader)
+
+
+def loader_state(loader: Any, batches: int | None) -> Any:
+    """Return the place of a loader after so many batches of an epoch, `None` between two.
+
+    Of a loader that need not be asked, `None`.
+    """
+    # A torch loader begins its epochs afresh: between two, its state is of an iteration that ended.
+    begins_afresh = batches is None and isinstance(loader, DataLoader)
+    return loader.state_dict() if keeps_state(loader) and not begins_afresh else None

@@ -6,17 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lehr._extras import need
-from lehr.arguments import at_least_one, integer, torch_optimizer
-from lehr.learner.data import batch_size, take_batch
-from lehr.learner.loop import _no_number, _own_loss
-from lehr.learner.metrics import Mean
-from lehr.rng import RandomState, loader_generators
+import torch
 
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = need("torch", "the learning-rate finder")
+from lehr.arguments import at_least_one, integer, torch_optimizer
+from lehr.batch import Mean, batch_size, check_loss, own_loss, take_batch
+from lehr.rng import RandomState, loader_generators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,14 +106,13 @@ class Step:
         else:
             pred = self._model(*inputs)
         if self._loss_func is None:
-            loss = pred if isinstance(pred, torch.Tensor) else _own_loss(pred)
+            loss = pred if isinstance(pred, torch.Tensor) else own_loss(pred)
         elif targets:
             loss = self._loss_func(pred, *targets)
         else:
             message = "a batch must hold a target for `loss_func`, got inputs alone"
             raise ValueError(message)
-        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            raise _no_number(loss)
+        check_loss(loss)
         return loss
 
     def _validated(self) -> Any:

@@ -16,8 +16,8 @@ from torch.utils import data
 from torch.utils.data import DataLoader
 
 from lehr.arguments import integer
+from lehr.batches import is_map_style, keeps_state, loader_state
 from lehr.learner.callback import Callback
-from lehr.learner.data import is_map_style, keeps_state, loader_state
 from lehr.learner.distributed import whole
 from lehr.learner.files import check_model, read, write
 from lehr.learner.loop import planned_batches

@@ -1,13 +1,14 @@
-"""The loaders of a training, and moving their batches to a device."""
+"""The loaders of a training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
+
+from lehr.batch import to_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,20 +23,6 @@ def as_device(device: str | torch.device) -> torch.device:
     """Return a device, any "cpu:0" as "cpu": `torch.load` knows no number of a CPU."""
     device = torch.device(device)
     return torch.device("cpu") if device.type == "cpu" else device
-
-
-def to_device(batch: Any, device: torch.device) -> Any:
-    """Move the tensors of a batch (tuples, lists, dicts, objects with `to`) to `device`."""
-    if isinstance(batch, torch.Tensor):
-        return batch if batch.device == device else batch.to(device, non_blocking=True)
-    if hasattr(batch, "to"):
-        return batch.to(device)
-    if isinstance(batch, (tuple, list)):
-        moved = [to_device(item, device) for item in batch]
-        return type(batch)(*moved) if hasattr(batch, "_fields") else type(batch)(moved)
-    if isinstance(batch, dict):
-        return {key: to_device(item, device) for key, item in batch.items()}
-    return batch
 
 
 class DataLoaders:
@@ -105,60 +92,3 @@ class DataLoaders:
     def one_batch(self) -> Any:
         """Return one batch of the training loader, on the device."""
         return to_device(next(iter(self.train)), self.device)
-
-
-def take_batch(
-    batch: Any, device: torch.device, has_loss: bool
-) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
-    """Move a batch to a device and split it; return it, the inputs and the targets (rule 16).
-
-    A tuple or list is its inputs and, last, its target. Anything else goes to the model whole, a
-    mapping as its keywords, and to the loss function as the target, if there is one.
-    """
-    if type(batch) is tuple and len(batch) > 1:
-        for item in batch:
-            if not isinstance(item, torch.Tensor) or item.device != device:
-                break
-        else:
-            return batch, batch[:-1], batch[-1:]
-    batch = to_device(batch, device)
-    if isinstance(batch, (tuple, list)):
-        items = tuple(batch)
-        return (batch, items[:-1], items[-1:]) if len(items) > 1 else (batch, items, ())
-    return batch, (batch,), (batch,) if has_loss else ()
-
-
-def batch_size(batch: Any) -> int:
-    """Return the length of the first tensor in a batch, 1 if there is none."""
-    if isinstance(batch, torch.Tensor):
-        return len(batch) if batch.ndim else 1
-    if isinstance(batch, Mapping):
-        batch = list(batch.values())
-    if isinstance(batch, (tuple, list)):
-        for item in batch:
-            if isinstance(item, (torch.Tensor, tuple, list, Mapping)):
-                return batch_size(item)
-    return 1
-
-
-def is_map_style(loader: Any) -> bool:
-    """Whether a place in a loader is found again by its random state and a count of batches."""
-    if isinstance(loader, DataLoader):
-        return not isinstance(loader.dataset, IterableDataset)
-    return isinstance(loader, Sequence)
-
-
-def keeps_state(loader: Any) -> bool:
-    """Whether a loader has to be asked for its place, and can be."""
-    protocol = hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict")
-    return protocol and not is_map_style(loader)
-
-
-def loader_state(loader: Any, batches: int | None) -> Any:
-    """Return the place of a loader after so many batches of an epoch, `None` between two.
-
-    Of a loader that need not be asked, `None`.
-    """
-    # A torch loader begins its epochs afresh: between two, its state is of an iteration that ended.
-    begins_afresh = batches is None and isinstance(loader, DataLoader)
-    return loader.state_dict() if keeps_state(loader) and not begins_afresh else None

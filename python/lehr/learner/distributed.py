@@ -12,7 +12,8 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
-from lehr.learner.data import DataLoaders, as_device, to_device
+from lehr.batch import to_device
+from lehr.learner.data import DataLoaders, as_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

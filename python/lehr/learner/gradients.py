@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from lehr.arguments import integer
+from lehr.batch import batch_size
 from lehr.learner.callback import (
     Callback,
     CancelBatchException,
     CancelStepException,
     check_settings,
 )
-from lehr.learner.data import batch_size
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

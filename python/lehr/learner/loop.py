@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from lehr.batch import check_loss, own_loss, take_batch
 from lehr.learner.callback import (
     BATCH_EVENTS,
     EVENTS,
@@ -23,7 +24,6 @@ from lehr.learner.callback import (
     CancelTrainException,
     CancelValidException,
 )
-from lehr.learner.data import take_batch
 from lehr.learner.distributed import Ranks
 from lehr.learner.metrics import Metric, make_metric
 from lehr.learner.recorder import Recorder
@@ -192,8 +192,7 @@ class Loop:
                     else self._other_loss()
                 )
                 if loss is not None or yb:
-                    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-                        raise _no_number(loss)
+                    check_loss(loss)
                     self.loss_grad = loss
                     self.loss = loss.detach()
                 if on["after_loss"]:
@@ -242,7 +241,7 @@ class Loop:
     def _other_loss(self) -> Any:
         """Return the loss of a batch without a target, `None` where there is none."""
         if self.loss_func is None:
-            return _own_loss(self.pred)
+            return own_loss(self.pred)
         if self.training:
             message = "a training batch must hold a target for `loss_func`, got inputs alone"
             raise ValueError(message)
@@ -298,7 +297,10 @@ class Loop:
             planned_batches(loader, self.steps) if training else loader_length(loader) or 0
         )
         self.training = training
-        self._table = None if self._tables is None else self._tables[training]
+        self._use_table()
+
+    def _use_table(self) -> None:
+        self._table = None if self._tables is None else self._tables[self.training]
 
     # Events: callbacks are resolved into one list per event, when first needed.
 
@@ -495,24 +497,6 @@ _OUTLINE = (
     "after_cancel_epoch", "after_epoch", "End Epoch Loop",
     "after_cancel_fit", "after_fit", "cleanup_fit", "End Fit",
 )  # fmt: skip
-
-
-def _no_number(loss: Any) -> TypeError:
-    shown = f"shape {tuple(loss.shape)}" if hasattr(loss, "shape") else repr(loss)
-    return TypeError(f"the loss must be a tensor of one number, got {shown}")
-
-
-def _own_loss(pred: Any) -> Any:
-    """Return the loss that a model's output carries (rule 16)."""
-    loss = pred.get("loss") if isinstance(pred, Mapping) else None
-    loss = getattr(pred, "loss", None) if loss is None else loss
-    if loss is None:
-        message = (
-            "without `loss_func` the model's output must carry its loss as `.loss` or "
-            f'["loss"], got {type(pred).__name__}'
-        )
-        raise TypeError(message)
-    return loss
 
 
 def silent(_row: list[Any]) -> None:

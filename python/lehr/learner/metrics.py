@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lehr.learner.data import batch_size
+from lehr.batch import Mean, batch_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,38 +49,6 @@ class Metric:
     def name(self) -> str:
         """The column's title."""
         return type(self).__name__.lower()
-
-
-class Mean:
-    """A mean of tensors weighted by counts, gathered on their device."""
-
-    def __init__(self) -> None:
-        self.total: Any = 0.0
-        self.count = 0
-
-    def add(self, value: Any, count: int) -> None:
-        """Take in the mean of `count` items."""
-        # Tensors stay on their device; numpy's numbers become Python's, which a checkpoint keeps.
-        self.total += (value.detach() if hasattr(value, "detach") else float(value)) * count
-        self.count += count
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what has been gathered."""
-        return {"total": self.total, "count": self.count}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `state_dict` returned."""
-        self.total, self.count = state["total"], state["count"]
-
-    def merge(self, states: list[dict[str, Any]]) -> None:
-        """Take up the sum of several states."""
-        self.total = sum(float(state["total"]) for state in states)
-        self.count = sum(state["count"] for state in states)
-
-    @property
-    def value(self) -> float:
-        """The mean so far; NaN of nothing."""
-        return float(self.total) / self.count if self.count else float("nan")
 
 
 class AverageMetric(Metric):

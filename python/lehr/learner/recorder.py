@@ -10,9 +10,8 @@ import torch
 
 from lehr import _core
 from lehr.arguments import integer
+from lehr.batch import Mean, batch_size
 from lehr.learner.callback import Callback
-from lehr.learner.data import batch_size
-from lehr.learner.metrics import Mean
 from lehr.suggestion import Suggestion
 
 if TYPE_CHECKING:
