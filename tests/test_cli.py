@@ -1,10 +1,13 @@
 """The command line, as a user runs it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import lehr
 import pytest
+from lehr.commands.plot import read_schedule
 
 LEHR = str(Path(sys.executable).parent / "lehr")
 
@@ -77,8 +80,67 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_any_work(tmp_path):
     assert "lr_find" not in done.stdout
 
 
-def test_help_and_version():
-    import lehr
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SchedExp(1e-2, 1e-5)", lehr.SchedExp(1e-2, 1e-5)),
+        (" combined_cos(.25, 1e-3 / 25, +1e-3, end=-1e-8)",
+         lehr.combined_cos(0.25, 4e-5, 1e-3, -1e-8)),
+        ("combine_scheds([1/4, 3/4], (SchedLin(0, [1, 2]), SchedNo([1, 2], 2)))",
+         lehr.combine_scheds([0.25, 0.75], [lehr.SchedLin(0, [1, 2]), lehr.SchedNo([1, 2], 2)])),
+        (lehr.SchedPoly(1, 0, 2).to_json(), lehr.SchedPoly(1, 0, 2)),
+    ],
+)  # fmt: skip
+def test_a_schedule_is_read_from_its_call_or_its_json(text, expected):
+    assert read_schedule(text) == expected
 
+
+@pytest.mark.parametrize("name", ["schedule.png", "new/decay.svg"])
+def test_plot_draws_a_schedule_to_a_file(tmp_path, name):
+    done = run("plot", "combined_cos(0.25, 4e-5, 1e-3, 1e-8)", "--log", "--out", tmp_path / name)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{tmp_path / name} written\n"
+    begin = {".png": b"\x89PNG", ".svg": b"<?xml"}[Path(name).suffix]
+    assert (tmp_path / name).read_bytes().startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("__import__('os').getcwd()", "is not understood"),
+        ("SchedCos(0, 1).to_json()", "is not understood"),
+        ("SchedCos(*[0, 1])", "is not understood"),
+        ("SchedCos(**{})", "is not understood"),
+        ("SchedCos(True, 1)", "`True` is not understood"),
+        ("9 ** 9", "`9 ** 9` is not understood"),
+        ("SchedCos(1)", "missing 1 required positional argument: 'end'"),
+        ("SchedCos(0, nan)", "`nan` is not understood"),
+        ("SchedCos(0, 1 / 0)", "division by zero"),
+        ("SchedCos([1] - 1, 1)", "arithmetic is between numbers"),
+        ("SchedExp(0, 1)", "`start`"),
+        ("1", "it is 1, not a schedule"),
+        ("SchedCos(0, 1", "it is no expression"),
+        ("", "it is no expression"),
+        ('{"version": 1}', "must be the JSON of a schedule"),
+        (f"{'(' * 500}1{')' * 500}", "it is no expression"),
+    ],
+)
+def test_what_is_no_schedule_is_refused_and_nothing_of_it_is_run(text, message):
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        read_schedule(text)
+
+
+def test_wrong_plots_exit_with_2_and_write_nothing(tmp_path):
+    for arguments, message in (
+        (["SchedCos(0)"], "Invalid value for 'SCHEDULE': "),
+        (["SchedCos(0, 1)", "--out", "x.abc"], "Invalid value for '--out': the suffix of 'x.abc'"),
+    ):
+        done = run("plot", *arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_and_version():
     assert "Examples:\n    lehr demo\n    lehr demo --epochs 4" in run("demo", "--help").stdout
     assert lehr.__version__ in run("--version").stdout

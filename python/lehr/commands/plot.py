@@ -1,0 +1,131 @@
+"""`lehr plot`: a schedule as a picture."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import lehr
+from lehr._extras import need
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What a schedule is written with.
+_NAMES = (
+    "SchedLin", "SchedCos", "SchedNo", "SchedExp", "SchedPoly", "combine_scheds", "combined_cos",
+)  # fmt: skip
+_OPERATIONS: dict[type, Callable[..., float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+
+
+def read_schedule(text: str) -> lehr.Schedule:
+    """Return the schedule that `text` writes as a call of lehr's, or as its JSON.
+
+    Nothing else is run: names are those of the seven functions that make schedules, arguments are
+    calls of these, numbers, arithmetic on numbers, and lists.
+
+    Raises:
+        ValueError: It is none; the message says at what.
+        TypeError: An argument is of the wrong kind.
+
+    Example:
+        >>> read_schedule("combined_cos(0.25, 1e-3 / 25, 1e-3, 1e-8)")
+        combined_cos(0.25, 4e-05, 0.001, 1e-08)
+    """
+    if text.lstrip().startswith("{"):
+        return lehr.Schedule.from_json(text)
+    try:
+        schedule = _value(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        message = f"it is no expression: {getattr(error, 'msg', None) or error}"
+        raise ValueError(message) from error
+    if not isinstance(schedule, lehr.Schedule):
+        message = f"it is {schedule!r}, not a schedule; write one of {', '.join(_NAMES)}"
+        raise ValueError(message)  # noqa: TRY004 (of the text's value, not of its kind)
+    return schedule
+
+
+def _value(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant(value=bool() | complex()):
+            pass
+        case ast.Constant(value=int() | float() as value):
+            return value
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return [_value(item) for item in items]
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATIONS:
+            return _number(op, operand)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
+            return _number(op, left, right)
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in _NAMES:
+            named = {word.arg: _value(word.value) for word in keywords if word.arg is not None}
+            if len(named) == len(keywords):
+                return getattr(lehr, name)(*[_value(arg) for arg in args], **named)
+    message = (
+        f"`{ast.unparse(node)}` is not understood; write calls of {', '.join(_NAMES)}, with "
+        "numbers and lists"
+    )
+    raise ValueError(message)
+
+
+def _number(op: ast.operator | ast.unaryop, *nodes: ast.expr) -> Any:
+    values = [_value(node) for node in nodes]
+    if not all(isinstance(value, (int, float)) for value in values):
+        message = "arithmetic is between numbers"
+        raise ValueError(message)
+    try:
+        return _OPERATIONS[type(op)](*map(float, values))
+    except (ArithmeticError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+
+
+@click.command()
+@click.argument("schedule")
+@click.option(
+    "--out",
+    default="schedule.png",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Picture to write; its suffix says the format: png, svg, pdf.",
+)
+@click.option("--log", is_flag=True, help="Logarithmic values.")
+def plot(schedule: str, out: Path, log: bool) -> None:
+    """Draw SCHEDULE, a call of lehr's functions or a schedule's JSON, to a file.
+
+    \b
+    Examples:
+      lehr plot 'combined_cos(0.25, 4e-5, 1e-3, 1e-8)'
+      lehr plot 'SchedExp(1e-2, 1e-5)' --log --out decay.svg
+      lehr plot 'combine_scheds([0.1, 0.9], [SchedLin(0, 1e-3), SchedCos(1e-3, 0)])'
+    """  # noqa: D301 (click reads the control character)
+    try:
+        read = read_schedule(schedule)
+    except (TypeError, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="'SCHEDULE'") from error
+    matplotlib = need("matplotlib", "a picture")
+    matplotlib.use("agg")
+    from lehr.plotting import plot_schedule
+
+    axes = plot_schedule(read)
+    if log:
+        axes.set_yscale("log")
+    axes.set_title(schedule if len(schedule) <= 80 else f"{schedule[:79]}\u2026", fontsize="small")  # noqa: PLR2004
+    figure: Any = axes.figure
+    known = sorted(figure.canvas.get_supported_filetypes())
+    if out.suffix.lstrip(".").lower() not in known:
+        message = f"the suffix of {str(out)!r} must be one of {', '.join(known)}"
+        raise click.BadParameter(message, param_hint="'--out'")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=150, bbox_inches="tight")
+    click.echo(f"{out} written")
