@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 __all__ = [
     "DEBUG",
     "VERSION",
+    "EventReader",
     "Laid",
     "Plateau",
     "SchedCos",
@@ -870,6 +871,66 @@ def sweep_lr(start_lr: _Ends, end_lr: _Ends) -> Schedule:
         TypeError: A rate is no number or sequence of numbers.
         ValueError: A rate is not a finite number above 0, or the numbers of groups differ.
     """
+
+@final
+class EventReader:
+    """A reader of the scalars in the TensorBoard event files of one run.
+
+    Fed with the bytes of each file in pieces of any size, the files in order of time. It keeps the
+    scalars, and of the bytes only the record they break off in. Reads what `add_scalar` writes,
+    as numbers and as tensors; everything else is passed over.
+
+    Example:
+        >>> reader = EventReader()
+        >>> reader.push(bytes(16))
+        Traceback (most recent call last):
+        ValueError: record at byte 0: the checksum of its length is wrong
+        >>> reader.finish()
+        >>> reader.take()
+        {}
+    """
+
+    def __new__(cls) -> Self: ...
+    def push(self, data: bytes) -> None:
+        """Read the next bytes of a file.
+
+        Args:
+            data: Bytes, from where the ones before end.
+
+        Raises:
+            ValueError: If a record is corrupt; the message has the byte it begins at, and what is
+                wrong. What was before it is kept, the rest of the file is passed over.
+        """
+
+    def finish(self) -> None:
+        """End the file and be ready for the next one.
+
+        A later file wins from its first step on, tag by tag: that run went on from before the
+        end of the one before, or began anew.
+
+        Raises:
+            ValueError: If the file breaks off within a record. The reader is ready all the same.
+        """
+
+    def take(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
+        """Hand over what was read, and forget it.
+
+        Returns:
+            For each tag, in order of appearance, the steps, the times in seconds since 1970, and
+            the values.
+        """
+
+    @property
+    def started(self) -> float | None:
+        """The time of the first event, in seconds since 1970; None before it."""
+
+    @property
+    def replaced(self) -> int:
+        """How many scalars gave way to those of a later file."""
+
+    @property
+    def passed_over(self) -> int:
+        """How many tensors under tags of scalars hold no number, or more than one."""
 
 @final
 class Smoother:

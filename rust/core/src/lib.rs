@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod events;
 mod math;
 pub mod plan;
 pub mod schedule;

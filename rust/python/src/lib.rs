@@ -4,6 +4,7 @@
 
 mod at;
 mod error;
+mod events;
 mod noop;
 mod numbers;
 mod plan;
@@ -17,6 +18,8 @@ mod writer;
 /// The compiled part of lehr. `writer.rs` borrows references, which only the GIL makes safe.
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
+    #[pymodule_export]
+    use crate::events::EventReader;
     #[pymodule_export]
     use crate::noop::Noop;
     #[pymodule_export]
