@@ -59,6 +59,7 @@ fn read(given: &Bound<'_, PyDict>) -> PyResult<Constants> {
             "rise" => &mut by.rise,
             "noise" => &mut by.noise,
             "spike" => &mut by.spike,
+            "crowd" => &mut by.crowd,
             "lead" => &mut by.lead,
             "mix" => &mut by.mix,
             "offset" => &mut by.offset,

@@ -21,7 +21,9 @@ pub struct Constants {
     pub noise: f64,
     /// Single losses further above the untouched loss, in standard deviations, are spikes.
     pub spike: f64,
-    /// Decades by which the first of two spikes nearby comes before the break.
+    /// So many spikes close to each other are a break; more in denser curves.
+    pub crowd: f64,
+    /// Decades by which the first of them comes before the break.
     pub lead: f64,
     /// Where between break and drop the suggestion lies: 0 at the break, 1 at the drop,
     pub mix: f64,
@@ -47,6 +49,36 @@ pub struct Constants {
     pub weak: f64,
 }
 
+impl Constants {
+    /// Check that the rule can be computed with them.
+    ///
+    /// # Errors
+    /// One is not finite, or `reach`, `start` or `share` is out of range.
+    pub fn check(&self) -> Result<()> {
+        let ranges = [
+            ("reach", self.reach, 1e-3..=100.0),
+            ("start", self.start, 0.0..=1.0),
+            ("share", self.share, 0.0..=1.0),
+        ];
+        for (name, value, range) in ranges {
+            if !range.contains(&value) {
+                let (low, high) = range.into_inner();
+                return Err(value_error!("`{name}` must be from {low} to {high}, got {value:?}"));
+            }
+        }
+        let Self { rise, noise, spike, crowd, lead, mix, offset, far, far_open, beyond, .. } = self;
+        let Self { trust, gap, density, length, weak, .. } = self;
+        let others = [
+            rise, noise, spike, crowd, lead, mix, offset, far, far_open, beyond, trust, gap,
+            density, length, weak,
+        ];
+        if let Some(value) = others.into_iter().find(|value| !value.is_finite()) {
+            return Err(value_error!("the constants must be finite, got {value:?}"));
+        }
+        Ok(())
+    }
+}
+
 impl Default for Constants {
     fn default() -> Self {
         Self {
@@ -56,6 +88,7 @@ impl Default for Constants {
             rise: 1.0,
             noise: 9.0,
             spike: 5.0,
+            crowd: 4.0,
             lead: 0.3,
             mix: 0.75,
             offset: 0.42,
@@ -77,8 +110,11 @@ const TUNED_STEPS: f64 = 170.0;
 /// Finite points, and decades, that a curve needs.
 const FEWEST: usize = 10;
 const NARROWEST: f64 = 1.0;
-/// Two spikes within as many decades are no accident.
+/// Spikes with at most as many decades between them are close.
 const TOGETHER: f64 = 0.6;
+/// Losses no further above the untouched loss than so many times the highest running median there
+/// are no spikes.
+const TAIL: f64 = 3.0;
 /// Standard deviation of a normal distribution over its median absolute deviation.
 const NORMAL: f64 = 1.482_602_218_505_602;
 /// Integral of the squared triweight kernel of reach 1.
@@ -138,11 +174,12 @@ impl Status {
 /// 2. `P`, the untouched loss, is the median of the first `start` of a running median of 3, and
 ///    `sigma` the noise there, by the median absolute difference of neighbours. Losses are capped
 ///    at `P + 3 |P - least| + 5 sigma`.
-/// 3. `s` is a centred local-linear smoother of them with standard error `e`; `D = P - min s` the
+/// 3. `s` is a centred local-linear smoother of them with standard error `e`, which is at least the
+///    median of `|s - P|` in the untouched part: noise may be correlated. `D = P - min s` is the
 ///    drop, `D / e` its signal-to-noise ratio.
 /// 4. `t` is where `share` of the drop is done. `d`, the break, is the first x behind the minimum
-///    with `s` above it by `max(rise D, noise e)`, or `lead` behind the first of two spikes of the
-///    raw loss within 0.6 decades, if that is sooner.
+///    with `s` above it by `max(rise D, noise e)`, or `lead` behind the first of `crowd` spikes of
+///    the raw loss with at most 0.6 decades between neighbours, if that is sooner.
 /// 5. x is `d - mix min(d - t, far) - offset`; the weaker the signal, the more it is `d - gap`.
 ///    It is shifted for the iterations a decade, and for `steps`, and stays in the swept range.
 ///
@@ -150,13 +187,14 @@ impl Status {
 ///
 /// # Errors
 /// The lengths differ, there is no point, a rate is not a finite number above 0 or below the one
-/// before it, or `steps` is below 1.
+/// before it, `steps` is below 1, or a constant is out of range.
 pub fn robust(
     lrs: &[f64],
     losses: &[f64],
     steps: Option<f64>,
     constants: &Constants,
 ) -> Result<Reading> {
+    constants.check()?;
     let Some(curve) = Prepared::new(lrs, losses, constants)? else {
         check_steps(steps)?;
         let reason = format!(
@@ -218,11 +256,15 @@ fn end(losses: &[f64]) -> usize {
 struct Prepared {
     /// Decimal logarithms of the rates.
     x: Vec<f64>,
+    /// The first and the last rate.
+    ends: (f64, f64),
     /// The losses as they are.
     raw: Vec<f64>,
     smooth: Vec<f64>,
     untouched: f64,
     sigma: f64,
+    /// The highest running median of the untouched part, over `untouched`.
+    tail: f64,
     /// Points that stand for the untouched loss.
     first: usize,
     /// Standard error of `smooth`.
@@ -261,6 +303,10 @@ impl Prepared {
         if x.len() < FEWEST || width < NARROWEST {
             return Ok(None);
         }
+        let finite = |index: &usize| losses[*index].is_finite();
+        let mut kept = 0..end(losses);
+        let ends = (kept.find(finite), kept.rfind(finite));
+        let ends = (lrs[ends.0.unwrap_or(0)], lrs[ends.1.unwrap_or(0)]);
         #[expect(clippy::cast_precision_loss, reason = "a count of points")]
         let density = (x.len() - 1) as f64 / width;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1")]
@@ -268,10 +314,17 @@ impl Prepared {
         if block > 1 {
             (x, raw) = (blocks(&x, block), blocks(&raw, block));
         }
-        Ok(Some(Self::measure(x, raw, density, block, constants)))
+        Ok(Some(Self::measure(x, raw, ends, density, block, constants)))
     }
 
-    fn measure(x: Vec<f64>, raw: Vec<f64>, density: f64, block: usize, by: &Constants) -> Self {
+    fn measure(
+        x: Vec<f64>,
+        raw: Vec<f64>,
+        ends: (f64, f64),
+        density: f64,
+        block: usize,
+        by: &Constants,
+    ) -> Self {
         let mut calm = raw.clone();
         for (calm, three) in calm[1..].iter_mut().zip(raw.windows(3)) {
             *calm = three[0].max(three[1]).min(three[0].min(three[1]).max(three[2]));
@@ -287,6 +340,7 @@ impl Prepared {
         let mut steps: Vec<f64> =
             raw[..first].windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
         let sigma = NORMAL * std::f64::consts::FRAC_1_SQRT_2 * median(&mut steps);
+        let highest = calm[..first].iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let least = calm.iter().copied().fold(f64::INFINITY, f64::min);
         let cap = untouched + 3.0 * (untouched - least) + 5.0 * sigma;
         for loss in &mut calm {
@@ -297,8 +351,12 @@ impl Prepared {
         let weight = by.reach * density / block as f64;
         // Sums of equal losses differ in their last bits, which is no drop.
         let rounding = 64.0 * f64::EPSILON * untouched.abs();
-        let error = (sigma * (SQUARED_KERNEL / weight).sqrt()).max(rounding);
-        Self { x, raw, smooth, untouched, sigma, first, error, density, block }
+        let mut wander: Vec<f64> =
+            smooth[..first].iter().map(|loss| (loss - untouched).abs()).collect();
+        let error = (sigma * (SQUARED_KERNEL / weight).sqrt()).max(median(&mut wander));
+        let error = error.max(rounding);
+        let tail = highest - untouched;
+        Self { x, ends, raw, smooth, untouched, sigma, tail, first, error, density, block }
     }
 
     fn read(&self, steps: Option<f64>, by: &Constants) -> Reading {
@@ -355,8 +413,8 @@ impl Prepared {
             (false, false) => (Status::Ok, String::new()),
         };
         let (below, above) = if status == Status::Ok { OK_INTERVAL } else { WEAK_INTERVAL };
-        let (first, last) = (self.x[0], self.x[self.x.len() - 1]);
-        let rate = |x: f64| power_of_ten(x.clamp(first, last));
+        let (first, last) = self.ends;
+        let rate = |x: f64| power_of_ten(x).clamp(first, last);
         Reading {
             lr: rate(at),
             interval: (rate(at - below), rate(at + above)),
@@ -379,18 +437,23 @@ impl Prepared {
         Some((1.0 - share) * self.x[index - 1] + share * self.x[index])
     }
 
-    /// Where the raw loss first spikes twice: above what noise and the untouched part explain.
+    /// Where the raw loss begins to spike again and again: above what the noise and the tail of
+    /// the untouched part explain.
     fn spike(&self, by: &Constants) -> Option<f64> {
-        let highest = self.raw[..self.first].iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let margin = (by.spike * self.sigma).max(1.5 * (highest - self.untouched));
-        let limit = self.untouched + margin;
-        let mut before = f64::NEG_INFINITY;
+        let limit = self.untouched + (by.spike * self.sigma).max(TAIL * self.tail);
+        #[expect(clippy::cast_precision_loss, reason = "a count of points")]
+        let density = self.density / self.block as f64;
+        let crowd = by.crowd * (density / TUNED_DENSITY).sqrt().sqrt();
+        let (mut start, mut before, mut count) = (0.0, f64::NEG_INFINITY, 0.0);
         for (x, loss) in self.x.iter().zip(&self.raw).skip(self.first) {
             if *loss > limit {
-                if x - before <= TOGETHER {
-                    return Some((before + by.lead).min(self.x[self.x.len() - 1]));
+                if x - before > TOGETHER {
+                    (start, count) = (*x, 0.0);
                 }
-                before = *x;
+                (before, count) = (*x, count + 1.0);
+                if count >= crowd {
+                    return Some((start + by.lead).min(self.x[self.x.len() - 1]));
+                }
             }
         }
         None
@@ -463,6 +526,20 @@ mod tests {
             assert!(reading.lr.is_nan() && reading.reason.contains("fewer than 10"));
         }
         assert!(smooth_local(&narrow[..9], &losses[..9]).unwrap().iter().all(|s| s.is_nan()));
+    }
+
+    #[test]
+    fn constants_that_no_curve_can_be_read_with_are_refused() {
+        let lrs: Vec<f64> = (0..40).map(|i| 1e-6 * f64::from(1 << (i / 2))).collect();
+        for (constants, words) in [
+            (Constants { reach: -1.0, ..Constants::default() }, "`reach` must be from 0.001"),
+            (Constants { start: 2.0, ..Constants::default() }, "`start` must be from 0 to 1"),
+            (Constants { share: f64::NAN, ..Constants::default() }, "`share`"),
+            (Constants { mix: f64::NAN, ..Constants::default() }, "must be finite, got NaN"),
+        ] {
+            let error = robust(&lrs, &[1.0; 40], None, &constants).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     #[test]
