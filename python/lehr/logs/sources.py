@@ -1,0 +1,304 @@
+"""Where logs lie: files, folders, globs and URLs, compressed or not."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lehr._extras import need
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import BinaryIO, TextIO
+
+# How much of a file its format is told by.
+HEAD = 1 << 16
+
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+}
+_SUFFIXES = (".gz", ".gzip", ".bz2", ".zst", ".zstd", ".lz4")
+
+
+class Unread(ValueError):  # noqa: N818 (what a source is, not what went wrong)
+    """A source, or the rest of it, cannot be read; the message says why.
+
+    Args:
+        reason: Why.
+        place: Where, as in `Skip`; the source itself by default.
+    """
+
+    def __init__(self, reason: str, place: str | None = None) -> None:
+        super().__init__(reason)
+        self.place = place
+
+
+class Local:
+    """The files of this machine."""
+
+    def kind(self, path: str) -> str | None:
+        """Return "file", "folder", or `None` where there is nothing."""
+        return "folder" if os.path.isdir(path) else "file" if os.path.exists(path) else None  # noqa: PTH110, PTH112
+
+    def glob(self, pattern: str) -> list[str]:
+        """Return the paths that a glob matches, hidden ones left out."""
+        return glob.glob(pattern, recursive=True)  # noqa: PTH207 (the paths as they were given)
+
+    def children(self, folder: str) -> tuple[list[str], list[str]]:
+        """Return the names of the folders and of the files in a folder, links to folders apart."""
+        with os.scandir(folder) as entries:
+            found = list(entries)
+        folders = [one.name for one in found if one.is_dir(follow_symlinks=False)]
+        return folders, [one.name for one in found if one.is_file()]
+
+    def join(self, folder: str, name: str) -> str:
+        """Return the path of what lies in a folder."""
+        return os.path.join(folder, name)  # noqa: PTH118
+
+    def size(self, path: str) -> int:
+        """Return the bytes of a file."""
+        return os.path.getsize(path)  # noqa: PTH202
+
+    def open(self, path: str) -> BinaryIO:
+        """Return a file, open to be read."""
+        return open(path, "rb")  # noqa: PTH123
+
+    def name(self, path: str) -> str:
+        """Return what a path is called in tables and reports."""
+        return path
+
+
+class Remote(Local):
+    """The files behind URLs.
+
+    Args:
+        url: One of them.
+
+    Raises:
+        ImportError: fsspec, or the package that it needs for this kind of URL, is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            from fsspec.core import url_to_fs
+        except ModuleNotFoundError as error:
+            message = f"{url!r} needs fsspec: pip install 'lehr[cli]'"
+            raise ImportError(message, name="fsspec") from error
+        self.fs: Any = url_to_fs(url)[0]
+
+    def kind(self, path: str) -> str | None:
+        """Return "file", "folder", or `None` where there is nothing."""
+        path = self.fs._strip_protocol(path)  # noqa: SLF001 (fsspec has no other name for it)
+        return "folder" if self.fs.isdir(path) else "file" if self.fs.exists(path) else None
+
+    def glob(self, pattern: str) -> list[str]:
+        """Return the paths that a glob matches, hidden ones left out."""
+        found = self.fs.glob(pattern)
+        return [path for path in found if not path.rpartition("/")[2].startswith(".")]
+
+    def children(self, folder: str) -> tuple[list[str], list[str]]:
+        """Return the names of the folders and of the files in a folder."""
+        found: tuple[list[str], list[str]] = ([], [])
+        for one in self.fs.ls(folder, detail=True):
+            name = one["name"].rstrip("/").rpartition("/")[2]
+            found[one["type"] != "directory"].append(name)
+        return found
+
+    def join(self, folder: str, name: str) -> str:
+        """Return the path of what lies in a folder."""
+        return f"{folder.rstrip('/')}/{name}"
+
+    def size(self, path: str) -> int:
+        """Return the bytes of a file."""
+        return int(self.fs.size(path) or 0)
+
+    def open(self, path: str) -> BinaryIO:
+        """Return a file, open to be read."""
+        file: BinaryIO = self.fs.open(path, "rb")
+        return file
+
+    def name(self, path: str) -> str:
+        """Return the URL of a path."""
+        return str(self.fs.unstrip_protocol(path))
+
+
+class Folder(NamedTuple):
+    """A folder, as a format is asked whether any of it belongs together.
+
+    Attributes:
+        path: Its path within `files`.
+        folders: The sorted names of the folders in it, hidden ones left out.
+        names: The sorted names of the files in it, hidden ones left out.
+        files: What opens them.
+    """
+
+    path: str
+    folders: list[str]
+    names: list[str]
+    files: Local
+
+
+class Source:
+    """What one reader reads: a file, or a folder of files that belong together.
+
+    Args:
+        path: The path of the file or folder within `files`.
+        files: What opens it.
+        members: The names of the files and folders of a folder that belong together; none for a
+            file.
+        claimed_by: The format that took the folder for its own.
+
+    Attributes:
+        name: The path or URL.
+        path: As given.
+        files: As given.
+        members: As given.
+        claimed_by: As given.
+    """
+
+    def __init__(
+        self, path: str, files: Local, members: Sequence[str] = (), claimed_by: Any = None
+    ) -> None:
+        self.path = path
+        self.files = files
+        self.members = tuple(members)
+        self.claimed_by = claimed_by
+        self.name = files.name(path)
+        self._kept: dict[str, Any] = {}
+
+    @property
+    def local(self) -> str | None:
+        """The path on this machine, `None` for a URL."""
+        return None if isinstance(self.files, Remote) else self.path
+
+    @property
+    def base(self) -> str:
+        """The last part of the path, in lower case, without the suffix of a compression."""
+        base = self.path.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
+        for suffix in _SUFFIXES:
+            base = base.removesuffix(suffix)
+        return base
+
+    @cached_property
+    def compression(self) -> str | None:
+        """What the file is compressed by: "gzip", "bz2", "zstd", "lz4", or `None`; by content."""
+        with self.raw() as file:
+            start = file.read(4)
+        return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), None)
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first 64 KiB, decompressed; nothing of a folder."""
+        if self.members:
+            return b""
+        with self.open() as file:
+            return file.read(HEAD)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file as it lies there."""
+        return self.files.size(self.path)
+
+    def member(self, name: str) -> Source:
+        """Return the file of that name in this folder."""
+        return Source(self.files.join(self.path, name), self.files)
+
+    def raw(self) -> BinaryIO:
+        """Return the file as it lies there, seekable."""
+        return self.files.open(self.path)
+
+    def open(self) -> BinaryIO:
+        """Return the file decompressed, from its beginning; not seekable if it is compressed."""
+        if self.compression is None:
+            return self.raw()
+        arrow = need("pyarrow", "a compressed file")
+        stream: BinaryIO = arrow.CompressedInputStream(
+            arrow.PythonFile(self.raw(), mode="r"), self.compression
+        )
+        return stream
+
+    def text(self) -> TextIO:
+        """Return the file decompressed and decoded: UTF-8, or UTF-16 where a mark says so."""
+        utf16 = self.head[:2] in {b"\xff\xfe", b"\xfe\xff"}
+        return io.TextIOWrapper(self.open(), encoding="utf-16" if utf16 else "utf-8-sig")
+
+    def kept(self, key: str, make: Callable[[Source], Any]) -> Any:
+        """Return `make(self)`, made once for all formats that ask, until `forget`."""
+        if key not in self._kept:
+            self._kept[key] = make(self)
+        return self._kept[key]
+
+    def forget(self) -> None:
+        """Let go of all that was kept."""
+        self._kept.clear()
+        self.__dict__.pop("head", None)
+
+    def __repr__(self) -> str:
+        return f"<Source {self.name}>"
+
+
+def sources(paths: Any, claims: Sequence[Any] = ()) -> list[Source]:
+    """Return what is to be read, sorted by name, each once.
+
+    Args:
+        paths: A path, glob, folder or URL, or several.
+        claims: Formats with a `claim(folder) -> names`, which says which files and folders in a
+            folder it reads as one source.
+
+    Raises:
+        TypeError: A path is none.
+        FileNotFoundError: There is nothing at a path.
+        ImportError: There is a URL, and fsspec is not installed.
+    """
+    one = isinstance(paths, (str, os.PathLike)) or not isinstance(paths, Iterable)
+    found: dict[str, Source] = {}
+    for path in [paths] if one else paths:
+        if not isinstance(path, (str, os.PathLike)):
+            message = f"`paths` must be paths, globs, folders or URLs, got {path!r}"
+            raise TypeError(message)
+        for source in _expand(os.fspath(path), claims):
+            found.setdefault(source.name, source)
+    return [found[name] for name in sorted(found)]
+
+
+def _expand(path: str, claims: Sequence[Any]) -> Iterator[Source]:
+    files = Remote(path) if "://" in path else Local()
+    kind = files.kind(path)
+    if kind is None and glob.has_magic(path):
+        found = files.glob(path)
+    else:
+        found = [files.fs._strip_protocol(path) if isinstance(files, Remote) else path]  # noqa: SLF001
+    if kind is None and (not glob.has_magic(path) or not found):
+        message = f"`paths` must exist, got {path!r}, where there is nothing"
+        raise FileNotFoundError(message)
+    for one in found:
+        if files.kind(one) == "folder":
+            yield from _walk(one, files, claims)
+        else:
+            yield Source(one, files)
+
+
+def _walk(path: str, files: Local, claims: Sequence[Any]) -> Iterator[Source]:
+    folders, names = (
+        sorted(name for name in some if not name.startswith(".")) for some in files.children(path)
+    )
+    taken: set[str] = set()
+    for one in claims:
+        free = [name for name in names if name not in taken]
+        inner = [name for name in folders if name not in taken]
+        if members := one.claim(Folder(path, inner, free, files)):
+            taken.update(members)
+            yield Source(path, files, members, one)
+    for name in names:
+        if name not in taken:
+            yield Source(files.join(path, name), files)
+    for name in folders:
+        if name not in taken:
+            yield from _walk(files.join(path, name), files, claims)
