@@ -17,6 +17,8 @@ else:
     _data = need("torch.utils.data", "the learning-rate finder")
     DataLoader, IterableDataset = _data.DataLoader, _data.IterableDataset
 
+_END = object()
+
 # What loaders and samplers count, and begin otherwise by.
 _COUNTS = ("epoch", "iteration", "end_of_dataloader", "remainder")
 
@@ -45,12 +47,12 @@ class Batches:
         Raises:
             ValueError: The loader has none, or has ended and cannot begin again.
         """
-        if self._iterator is not None:
-            for batch in self._iterator:
-                self._count += 1
-                return batch
-        self._iterator = iter(self._loader)
-        for batch in self._iterator:
+        # Asked for an iterator again, some begin again, and some have none to give.
+        batch = _END if self._iterator is None else next(self._iterator, _END)
+        if batch is _END:
+            self._iterator = iter(self._loader)
+            batch = next(self._iterator, _END)
+        if batch is not _END:
             self._count += 1
             return batch
         if self._count == 0:
