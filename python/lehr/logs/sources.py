@@ -258,14 +258,15 @@ def sources(paths: Any, claims: Sequence[Any] = ()) -> list[Source]:
         ImportError: There is a URL, and fsspec is not installed.
     """
     one = isinstance(paths, (str, os.PathLike)) or not isinstance(paths, Iterable)
-    found: dict[str, Source] = {}
+    # One folder can be several sources: the event files in it, and the exports beside them.
+    found: dict[tuple[str, tuple[str, ...]], Source] = {}
     for path in [paths] if one else paths:
         if not isinstance(path, (str, os.PathLike)):
             message = f"`paths` must be paths, globs, folders or URLs, got {path!r}"
             raise TypeError(message)
         for source in _expand(os.fspath(path), claims):
-            found.setdefault(source.name, source)
-    return [found[name] for name in sorted(found)]
+            found.setdefault((source.name, source.members), source)
+    return [found[key] for key in sorted(found)]
 
 
 def _expand(path: str, claims: Sequence[Any]) -> Iterator[Source]:
