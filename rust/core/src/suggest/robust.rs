@@ -1,5 +1,7 @@
 //! Our own rule: between where the loss has fallen and where it breaks away, or nothing.
 
+use std::ops::Range;
+
 use super::curve::check;
 use super::local;
 use crate::error::{Result, value_error};
@@ -104,9 +106,16 @@ impl Default for Constants {
     }
 }
 
-/// Iterations a decade of the sweeps, and steps of the trainings, that the rule was tuned on.
+/// Iterations a decade of the sweeps, and steps of the trainings, that the rule was tuned on, and
+/// where what they do to the suggestion ends.
 const TUNED_DENSITY: f64 = 12.5;
+const DENSITIES: (f64, f64) = (3.0, 100.0);
 const TUNED_STEPS: f64 = 170.0;
+const STEPS: (f64, f64) = (10.0, 1e5);
+/// Decades below the break that a suggestion keeps.
+const BELOW: f64 = 0.2;
+/// A curve that ends higher than its least by this share of the drop is about to break away.
+const TURNED: f64 = 0.03;
 /// Finite points, and decades, that a curve needs.
 const FEWEST: usize = 10;
 const NARROWEST: f64 = 1.0;
@@ -170,7 +179,8 @@ impl Status {
 ///
 /// The losses are the raw ones. With x the decimal logarithm of the rate:
 ///
-/// 1. The curve ends before two losses in a row that are not finite; other such are dropped.
+/// 1. The curve begins at the first finite loss and ends before two in a row that are not, or a
+///    last one; other such are dropped.
 /// 2. `P`, the untouched loss, is the median of the first `start` of a running median of 3, and
 ///    `sigma` the noise there, by the median absolute difference of neighbours. Losses are capped
 ///    at `P + 3 |P - least| + 5 sigma`.
@@ -179,9 +189,15 @@ impl Status {
 ///    drop, `D / e` its signal-to-noise ratio.
 /// 4. `t` is where `share` of the drop is done. `d`, the break, is the first x behind the minimum
 ///    with `s` above it by `max(rise D, noise e)`, or `lead` behind the first of `crowd` spikes of
-///    the raw loss with at most 0.6 decades between neighbours, if that is sooner.
+///    the raw loss with at most 0.6 decades between neighbours, or where the loss is no longer
+///    finite: whichever is soonest.
 /// 5. x is `d - mix min(d - t, far) - offset`; the weaker the signal, the more it is `d - gap`.
-///    It is shifted for the iterations a decade, and for `steps`, and stays in the swept range.
+///    It is shifted for the iterations a decade (3 to 100), and for `steps` (10 to 100,000), and
+///    stays 0.2 below the break, and in the swept range.
+/// 6. Without a break `d` is the end of the curve. That is well if `s` ends above its least by
+///    `max(0.1 D, noise e)`: it is breaking away; otherwise the answer is weak, or none where the
+///    signal is weak too. Weak are also an answer below the swept range, a weak signal, and a curve
+///    that is lowest in its untouched part: it is not.
 ///
 /// Nothing changes when the losses are scaled or shifted.
 ///
@@ -195,15 +211,12 @@ pub fn robust(
     constants: &Constants,
 ) -> Result<Reading> {
     constants.check()?;
-    let Some(curve) = Prepared::new(lrs, losses, constants)? else {
-        check_steps(steps)?;
-        let reason = format!(
-            "the curve has fewer than {FEWEST} finite losses, or covers less than a decade of rates"
-        );
-        return Ok(nothing(reason, f64::NAN));
-    };
+    let curve = Prepared::new(lrs, losses, constants)?;
     check_steps(steps)?;
-    Ok(curve.read(steps, constants))
+    Ok(match curve {
+        Some(curve) => curve.read(steps, constants),
+        None => nothing(too_little(lrs, losses), f64::NAN),
+    })
 }
 
 /// The smooth curve that [`robust`] reads: NaN where it leaves points out, and everywhere where it
@@ -214,7 +227,8 @@ pub fn robust(
 pub fn smooth_local(lrs: &[f64], losses: &[f64]) -> Result<Vec<f64>> {
     let mut all = vec![f64::NAN; losses.len()];
     if let Some(curve) = Prepared::new(lrs, losses, &Constants::default())? {
-        let read = losses[..end(losses)].iter().enumerate().filter(|(_, loss)| loss.is_finite());
+        let read = readable(losses).map(|index| (index, losses[index]));
+        let read = read.filter(|(_, loss)| loss.is_finite());
         for (place, (index, _)) in read.enumerate() {
             all[index] = curve.smooth[place / curve.block];
         }
@@ -246,10 +260,36 @@ fn nothing(reason: String, snr: f64) -> Reading {
     Reading { lr: nan, interval: (nan, nan), loss: nan, status: Status::None, reason, snr }
 }
 
-/// Where the curve ends: before two losses in a row that are not finite.
-fn end(losses: &[f64]) -> usize {
-    let mut pairs = losses.windows(2);
-    pairs.position(|pair| !pair[0].is_finite() && !pair[1].is_finite()).unwrap_or(losses.len())
+/// The points that are read: from the first finite loss to before two in a row that are not finite,
+/// or before a last one that is not.
+fn readable(losses: &[f64]) -> Range<usize> {
+    let start = losses.iter().position(|loss| loss.is_finite()).unwrap_or(losses.len());
+    let bad = |index: &usize| !losses[*index].is_finite();
+    let ends = |index: &usize| bad(index) && losses.get(index + 1).is_none_or(|x| !x.is_finite());
+    start..(start..losses.len()).find(ends).unwrap_or(losses.len())
+}
+
+/// Why a curve has too little to be read.
+fn too_little(lrs: &[f64], losses: &[f64]) -> String {
+    let read = readable(losses);
+    let finite = read.clone().filter(|index| losses[*index].is_finite()).count();
+    if finite < FEWEST {
+        let cut = if read.end < losses.len() { " before the loss is no longer finite" } else { "" };
+        return format!("it needs {FEWEST} finite losses and has {finite}{cut}");
+    }
+    let width = decades(lrs[read.end - 1] / lrs[read.start]);
+    format!("it needs rates that cover a decade, and these cover {width:.2}")
+}
+
+/// How a curve ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It breaks away, or turns to.
+    Broken,
+    /// It does not.
+    Open,
+    /// It breaks away and does not fall before.
+    Early,
 }
 
 /// A curve made ready to be read.
@@ -273,6 +313,8 @@ struct Prepared {
     density: f64,
     /// Points given for each one kept.
     block: usize,
+    /// Where the loss is no longer finite, if it is so at the end.
+    lost: Option<f64>,
 }
 
 impl Prepared {
@@ -293,8 +335,9 @@ impl Prepared {
             before = lr;
         }
         // In a loop of its own, which vectorises.
-        let mut x: Vec<f64> = lrs[..end(losses)].iter().map(|lr| decades(*lr)).collect();
-        let mut raw = losses[..x.len()].to_vec();
+        let read = readable(losses);
+        let mut x: Vec<f64> = lrs[read.clone()].iter().map(|lr| decades(*lr)).collect();
+        let mut raw = losses[read.clone()].to_vec();
         if !raw.iter().all(|loss| loss.is_finite()) {
             let points = x.iter().zip(&raw).filter(|(_, loss)| loss.is_finite());
             (x, raw) = points.unzip();
@@ -303,10 +346,9 @@ impl Prepared {
         if x.len() < FEWEST || width < NARROWEST {
             return Ok(None);
         }
-        let finite = |index: &usize| losses[*index].is_finite();
-        let mut kept = 0..end(losses);
-        let ends = (kept.find(finite), kept.rfind(finite));
-        let ends = (lrs[ends.0.unwrap_or(0)], lrs[ends.1.unwrap_or(0)]);
+        // Both have a finite loss.
+        let ends = (lrs[read.start], lrs[read.end - 1]);
+        let lost = lrs.get(read.end).map(|lr| decades(*lr));
         #[expect(clippy::cast_precision_loss, reason = "a count of points")]
         let density = (x.len() - 1) as f64 / width;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1")]
@@ -314,17 +356,10 @@ impl Prepared {
         if block > 1 {
             (x, raw) = (blocks(&x, block), blocks(&raw, block));
         }
-        Ok(Some(Self::measure(x, raw, ends, density, block, constants)))
+        Ok(Some(Self { ends, lost, ..Self::measure(x, raw, density, block, constants) }))
     }
 
-    fn measure(
-        x: Vec<f64>,
-        raw: Vec<f64>,
-        ends: (f64, f64),
-        density: f64,
-        block: usize,
-        by: &Constants,
-    ) -> Self {
+    fn measure(x: Vec<f64>, raw: Vec<f64>, density: f64, block: usize, by: &Constants) -> Self {
         let mut calm = raw.clone();
         for (calm, three) in calm[1..].iter_mut().zip(raw.windows(3)) {
             *calm = three[0].max(three[1]).min(three[0].min(three[1]).max(three[2]));
@@ -356,7 +391,8 @@ impl Prepared {
         let error = (sigma * (SQUARED_KERNEL / weight).sqrt()).max(median(&mut wander));
         let error = error.max(rounding);
         let tail = highest - untouched;
-        Self { x, ends, raw, smooth, untouched, sigma, tail, first, error, density, block }
+        let (ends, lost) = ((0.0, 0.0), None);
+        Self { x, ends, raw, smooth, untouched, sigma, tail, first, error, density, block, lost }
     }
 
     fn read(&self, steps: Option<f64>, by: &Constants) -> Reading {
@@ -375,49 +411,65 @@ impl Prepared {
         };
         let level = smooth[lowest] + (by.rise * drop).max(by.noise * self.error);
         let up = self.crossing(lowest, |loss| loss > level, level);
-        let broken = [up, spike].into_iter().flatten().reduce(f64::min);
-        let open = broken.is_none();
+        let broken = [up, spike, self.lost].into_iter().flatten().reduce(f64::min);
         let last = x[x.len() - 1];
         let (up, far, beyond) =
             broken.map_or((last, by.far_open, by.beyond), |at| (at, by.far, 0.0));
+        let turned =
+            smooth[smooth.len() - 1] - smooth[lowest] > (TURNED * drop).max(by.noise * self.error);
+        let ending = match broken {
+            Some(_) if lowest < self.first => Ending::Early,
+            Some(_) => Ending::Broken,
+            None if turned => Ending::Broken,
+            None => Ending::Open,
+        };
 
         let by_drop = by.mix * (up - down).clamp(0.0, far) + by.offset;
         let trust = 1.0 / (1.0 + fourth(by.trust / snr));
         let gap = trust * by_drop + (1.0 - trust) * by.gap - beyond;
-        let mut at = up - gap + by.density * decades(self.density / TUNED_DENSITY);
+        let density = self.density.clamp(DENSITIES.0, DENSITIES.1);
+        let mut at = up - gap + by.density * decades(density / TUNED_DENSITY);
         if let Some(steps) = steps {
-            at -= by.length * decades(steps / TUNED_STEPS);
+            at -= by.length * decades(steps.clamp(STEPS.0, STEPS.1) / TUNED_STEPS);
         }
-        self.judge(at.clamp(x[0], last), snr, open, by)
+        let highest = if broken.is_some() { up - BELOW } else { last };
+        self.judge(at.min(highest), up, snr, ending, by)
     }
 
-    fn judge(&self, at: f64, snr: f64, open: bool, by: &Constants) -> Reading {
-        let noisy = snr < by.weak;
-        let (status, reason) = match (noisy, open) {
-            (true, true) => {
+    fn judge(&self, at: f64, up: f64, snr: f64, ending: Ending, by: &Constants) -> Reading {
+        let (status, reason) = match ending {
+            Ending::Open if snr < by.weak => {
                 let reason = "the loss neither falls nor breaks away: it is all noise";
                 return nothing(reason.to_owned(), snr);
             }
-            (true, false) => (
+            Ending::Open => (
+                Status::Weak,
+                "the loss never breaks away: the sweep ends too early to tell the highest rate"
+                    .to_owned(),
+            ),
+            _ if at < self.x[0] => (
+                Status::Weak,
+                "it would lie below the rates of the sweep: begin at a lower one".to_owned(),
+            ),
+            _ if snr < by.weak => (
                 Status::Weak,
                 format!(
                     "the fall of the loss is only {snr:.1} times the noise: this is a guess from \
                      where it breaks away"
                 ),
             ),
-            (false, true) => (
+            Ending::Early => (
                 Status::Weak,
-                "the loss never breaks away: the sweep ends too early to tell the highest rate"
-                    .to_owned(),
+                "the loss is lowest where the sweep begins: begin at a lower rate".to_owned(),
             ),
-            (false, false) => (Status::Ok, String::new()),
+            Ending::Broken => (Status::Ok, String::new()),
         };
         let (below, above) = if status == Status::Ok { OK_INTERVAL } else { WEAK_INTERVAL };
         let (first, last) = self.ends;
         let rate = |x: f64| power_of_ten(x).clamp(first, last);
         Reading {
             lr: rate(at),
-            interval: (rate(at - below), rate(at + above)),
+            interval: (rate(at - below), rate((at + above).min(up.max(at)))),
             loss: self.loss_at(at),
             status,
             reason,
@@ -523,7 +575,9 @@ mod tests {
         for (lrs, losses) in [(&narrow[..9], &losses[..9]), (&[0.1; 20], &losses[..])] {
             let reading = robust(lrs, losses, None, &Constants::default()).unwrap();
             assert_eq!(reading.status, Status::None);
-            assert!(reading.lr.is_nan() && reading.reason.contains("fewer than 10"));
+            assert!(reading.lr.is_nan());
+            let words = ["10 finite losses and has 9", "cover a decade, and these cover 0.00"];
+            assert!(words.iter().any(|words| reading.reason.contains(words)), "{}", reading.reason);
         }
         assert!(smooth_local(&narrow[..9], &losses[..9]).unwrap().iter().all(|s| s.is_nan()));
     }
