@@ -1,22 +1,29 @@
-"""Every recipe of docs/hosts.md runs, each by itself after what all of them share."""
+"""Every recipe of hosts.md and sweeping.md runs, each by itself after what all of them share."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs/hosts.md"
-SHARED, *SECTIONS = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def blocks(text):
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize(
-    "section", [one for one in SECTIONS if blocks(one)], ids=lambda one: one.splitlines()[0]
-)
-def test_a_recipe_runs(section):
+def recipes():
+    for page in ("hosts.md", "sweeping.md"):
+        text = (DOCS / page).read_text()
+        shared, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+        for section in sections:
+            if blocks(section):
+                name = f"{page}: {section.splitlines()[0]}"
+                yield pytest.param(page, blocks(shared) + blocks(section), id=name)
+
+
+@pytest.mark.parametrize(("page", "code"), recipes())
+def test_a_recipe_runs(page, code):
     names = {"__name__": "recipe"}
-    for block in blocks(SHARED) + blocks(section):
-        exec(compile(block, str(PAGE), "exec"), names)
+    for block in code:
+        exec(compile(block, page, "exec"), names)
