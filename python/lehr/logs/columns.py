@@ -27,6 +27,7 @@ SYNONYMS = {
         "train/lr",
         "train/learning_rate",
         "train_lr",
+        "train_learning_rate",
         "optimizer/lr",
         "optimizer/learning_rate",
         "*/lr",
