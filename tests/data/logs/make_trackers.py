@@ -36,6 +36,7 @@ import mlflow  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorboardX  # noqa: E402
 import torch  # noqa: E402
+from fastai.callback.core import Callback  # noqa: E402
 from fastai.callback.tensorboard import TensorBoardCallback  # noqa: E402
 from fastai.data.core import DataLoaders  # noqa: E402
 from fastai.learner import Learner  # noqa: E402
@@ -154,8 +155,9 @@ def tensor_types() -> None:
 class Module(pl.LightningModule):
     """A linear model with a rate that rises."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch_size: int, note: str) -> None:
         super().__init__()
+        self.save_hyperparameters()
         self.model = nn.Linear(8, 1)
 
     def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
@@ -186,7 +188,7 @@ def lightning_run() -> None:
         enable_model_summary=False,
         enable_checkpointing=False,
     )
-    trainer.fit(Module(), DataLoader(data(), batch_size=16, shuffle=True))
+    trainer.fit(Module(16, "rates: rising"), DataLoader(data(), batch_size=16, shuffle=True))
 
 
 class Loss(nn.Module):
@@ -219,40 +221,52 @@ def transformers_run() -> None:
     Trainer(model=Loss(), args=arguments, train_dataset=rows).train()
 
 
-def fastai_run() -> None:
-    """Write with fastai's callback: the averages of its recorder, and the raw losses."""
+class Raw(Callback):
+    """Keep each loss before fastai averages it."""
+
+    def before_fit(self) -> None:
+        self.losses = []
+
+    def after_loss(self) -> None:
+        if self.training:
+            self.losses.append(self.loss.item())
+
+
+def fastai_run() -> list[float]:
+    """Write with fastai's callback; return the losses of which it writes the average."""
     loaders = DataLoaders.from_dsets(data(), data(), bs=16, device="cpu")
     learner = Learner(loaders, nn.Linear(8, 1), loss_func=nn.MSELoss(), model_dir="scratch")
     callback = TensorBoardCallback(
         TENSORBOARD / "fastai", trace_model=False, log_preds=False, projector=False
     )
+    raw = Raw()
     with learner.no_bar(), learner.no_logging():
-        learner.fit_one_cycle(3, 0.1, cbs=callback)
+        learner.fit_one_cycle(3, 0.1, cbs=[callback, raw])
+    return raw.losses
 
 
 def exports() -> None:
     """Ask tensorboard for the files of its download buttons, named as its page names them."""
     folder = TENSORBOARD / "exports"
     folder.mkdir()
+    tags = {
+        "torch": ["lr", "loss"],
+        "lightning/version_0": ["lr-SGD", "train_loss_step"],
+        "transformers": ["train/learning_rate", "train/loss"],
+    }
     runs = plugin_event_multiplexer.EventMultiplexer(
-        {
-            "torch": str(TENSORBOARD / "torch"),
-            "lightning/version_0": str(TENSORBOARD / "lightning/version_0"),
-        }
+        {run: str(TENSORBOARD / run) for run in tags}
     ).Reload()
     plugin = scalars_plugin.ScalarsPlugin(
         base_plugin.TBContext(data_provider=data_provider.MultiplexerDataProvider(runs, ""))
     )
-    for run, tags in (
-        ("torch", ["lr", "loss"]),
-        ("lightning/version_0", ["lr-SGD", "train_loss_step"]),
-    ):
-        for tag in tags:
-            body, _ = plugin.scalars_impl(
-                context.RequestContext(), tag, run, "", scalars_plugin.OutputFormat.CSV
-            )
-            name = f"run-{run}-tag-{tag}.csv".replace("/", "_")
-            (folder / name).write_text(body, encoding="utf-8", newline="")
+    for run, tag in [(run, tag) for run, both in tags.items() for tag in both]:
+        body, _ = plugin.scalars_impl(
+            context.RequestContext(), tag, run, "", scalars_plugin.OutputFormat.CSV
+        )
+        # A browser makes _ of what no file name can have.
+        name = f"run-{run}-tag-{tag}.csv".replace("/", "_")
+        (folder / name).write_text(body, encoding="utf-8", newline="")
 
 
 def tensorboard_reads() -> dict[str, object]:
@@ -353,9 +367,13 @@ def main() -> None:
     tensor_types()
     lightning_run()
     transformers_run()
-    fastai_run()
+    fastai_losses = fastai_run()
     exports()
-    found = {"tensorboard": tensorboard_reads(), "mlflow": mlflow_stores()}
+    found = {
+        "tensorboard": tensorboard_reads(),
+        "fastai_losses": fastai_losses,
+        "mlflow": mlflow_stores(),
+    }
     (HERE.parent / "trackers.json").write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -1,0 +1,57 @@
+"""The plain values at the top of YAML files: what trackers keep about a run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lehr.logs.report import Report
+    from lehr.logs.sources import Source
+
+
+def flat(file: Source, report: Report) -> dict[str, str]:
+    """Return the `key: value` lines of a file that belong to no key above them.
+
+    Lists, mappings and what else YAML has are passed over. A file that cannot be read is told.
+    """
+    try:
+        with file.text() as lines:
+            return parse(lines.read())
+    except (OSError, EOFError, UnicodeError) as error:
+        report.skip(file.name, f"cannot be read: {error}")
+        return {}
+
+
+def parse(text: str) -> dict[str, str]:
+    r"""Return the `key: value` lines of a text that belong to no key above them.
+
+    Example:
+        >>> parse("name: 'it''s'\nmore:\n  a: 1\nsize: 3\n")
+        {'name': "it's", 'size': '3'}
+    """
+    found: dict[str, str] = {}
+    key = ""
+    for line in text.splitlines():
+        if line.startswith((" ", "\t")) and key in found:
+            # A long text goes on in lines further in; what is below a key alone is no text.
+            found[key] = f"{found[key]} {line.strip()}"
+            continue
+        if line.startswith((" ", "\t", "-", "#", "%", "...")):
+            continue
+        key, _, value = line.partition(":")
+        key = _unquoted(key.strip())
+        if value.strip() and not value.strip().startswith(("[", "{", "!", "&", "*", "|", ">")):
+            found[key] = value.strip()
+    return {key: _unquoted(value) for key, value in found.items()}
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        return value[1:-1].replace("''", "'")
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        try:
+            return str(json.loads(value))
+        except ValueError:
+            return value[1:-1]
+    return value
