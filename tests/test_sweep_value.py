@@ -418,3 +418,48 @@ def test_sweeps_that_do_not_belong_together_are_refused_by_place():
         Sweep.pool([])
     with pytest.raises(TypeError, match="`sweeps` must hold sweeps, got 3"):
         Sweep.pool([first, 3])
+
+
+@pytest.mark.parametrize("hyper", ["", "loss", "iteration", "smoothed"])
+def test_a_hyper_that_is_no_name_of_a_column_is_refused(hyper):
+    with pytest.raises(ValueError, match="`hyper` must be a name other than iteration, loss"):
+        Sweep([1], [1], hyper=hyper)
+
+
+def test_what_is_masked_is_missing():
+    losses = np.ma.masked_array([1.0, 2.0, 3.0], mask=[0, 1, 0])
+    np.testing.assert_array_equal(Sweep([1, 2, 3], losses).losses, [1, np.nan, 3])
+    whole = np.ma.masked_array([1, 2, 3], mask=[0, 1, 0])
+    with pytest.raises(ValueError, match=r"`lrs\[1\]` must be finite, got NaN"):
+        Sweep(whole, [1, 2, 3])
+
+
+def test_sweeps_that_pool_none_themselves_are_pooled():
+    pooled = Sweep.pool([Sweep([1], [1]), Sweep([1], [2])])
+    with pytest.raises(ValueError, match=r"`sweeps\[1\]` is pooled itself: pool its `parts`"):
+        Sweep.pool([Sweep([1], [1]), pooled])
+    with pytest.raises(ValueError, match=r"`parts\[0\]` is pooled itself"):
+        Sweep([1], [1], parts=[pooled])
+    for given in (None, pooled, 3):
+        with pytest.raises(TypeError, match="`sweeps` must be a list of sweeps, got"):
+            Sweep.pool(given)
+
+
+def test_more_iterations_than_a_float_counts_are_refused():
+    with pytest.raises(ValueError, match=r"`num_it` must be at most 2\^53, got"):
+        Sweep([1], [1], num_it=2**53 + 1)
+    assert Sweep([1], [1], num_it=2**53).suggest().status == "none"
+
+
+def test_suggestions_are_suggestions():
+    with pytest.raises(TypeError, match=r"`suggestions\['a'\]` must be a Suggestion, got 1"):
+        Sweep([1], [1]).with_suggestions({"a": 1})
+
+
+def test_json_with_a_number_beyond_float64_is_refused():
+    text = Sweep([1.0], [2.0]).to_json().replace("2.0", "1" * 400)
+    with pytest.raises(ValueError, match=r"`sweep.losses\[0\]` must be a number that float64 has"):
+        Sweep.from_json(text)
+    for other in (None, 3, ["{}"]):
+        with pytest.raises(TypeError, match="`text` must be a string or bytes, got"):
+            Sweep.from_json(other)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from lehr.suggestion import Suggestion
 
+_COLUMNS = ("iteration", "loss", "smoothed")
+_MOST_ITERATIONS = 2**53
 _STOPS = ("finished", "diverged", "non-finite", "interrupted", "unknown")
 
 
@@ -39,9 +41,9 @@ class Sweep:
 
     Args:
         lrs: The rate, or value of `hyper`, of each iteration: finite numbers. Any sequence, array,
-            tensor or column of one dimension; of the last parameter group where there are several.
+            tensor or column of one dimension; where groups differ, of the one with the largest.
         losses: As many losses, each as measured before the step of its iteration, or averages of
-            them; a missing one is NaN.
+            them; a missing or masked one is NaN.
         smoothing: How these losses were averaged: as "fastai", "lightning", "torch_lr_finder" or
             "ignite" store them, `None` for not at all. The average is inverted exactly: the sweep
             holds losses of single batches. Float64 averages give them back to 2e-14 of the size
@@ -52,10 +54,10 @@ class Sweep:
             default.
         stop: Why it ended: "finished", "diverged", "non-finite", "interrupted" when something
             other than its own rule ended it, or "unknown".
-        hyper: The name of what was swept.
+        hyper: The name of what was swept: not empty, and no other column of `to_csv`.
         settings: What else is known of the sweep, by name: strings, finite numbers, flags, `None`,
             and lists of them.
-        parts: The sweeps that this one pools.
+        parts: The sweeps that this one pools, which pool none themselves.
 
     Attributes:
         lrs: The rates, float64 of shape (n,), read-only.
@@ -69,7 +71,8 @@ class Sweep:
     Raises:
         TypeError: An argument is of the wrong kind.
         ValueError: The lengths differ, there is more than one dimension, a rate is not finite,
-            `num_it` is below the number of points, or `smoothing` or `stop` is unknown.
+            `num_it` is below the number of points or above 2^53, `smoothing` or `stop` is unknown,
+            `hyper` is no name for a column, or one of `parts` is pooled itself.
 
     Example:
         >>> sweep = Sweep([1e-3, 1e-2, 1e-1], [3.0, 2.9, 2.7], smoothing="ignite", stop="finished")
@@ -107,11 +110,13 @@ class Sweep:
     ) -> None:
         _check_text(stop, "stop", _STOPS)
         _check_text(hyper, "hyper")
+        if not hyper or hyper in _COLUMNS:
+            message = f"`hyper` must be a name other than {', '.join(_COLUMNS)}, got {hyper!r}"
+            raise ValueError(message)
         if smoothing is not None:
             _check_text(smoothing, "smoothing")
         rates, raw = _core.curve(_column(lrs), _column(losses), smoothing)
-        parts = tuple(parts)
-        _check_parts(parts, "parts")
+        parts = _sweeps(parts, "parts")
         fields = {
             "lrs": _frozen(rates),
             "losses": _frozen(raw),
@@ -140,7 +145,15 @@ class Sweep:
         return MappingProxyType(self._suggestions)
 
     def with_suggestions(self, suggestions: Mapping[str, Suggestion]) -> Sweep:
-        """Return this curve with other suggestions."""
+        """Return this curve with other suggestions, by name.
+
+        Raises:
+            TypeError: There is something else than suggestions.
+        """
+        for name, one in suggestions.items():
+            if not isinstance(one, suggestion.Suggestion):
+                message = f"`suggestions[{name!r}]` must be a Suggestion, got {one!r}"
+                raise TypeError(message)
         sweep = object.__new__(Sweep)
         for name in self.__slots__:
             object.__setattr__(sweep, name, getattr(self, name))
@@ -312,10 +325,13 @@ class Sweep:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def _columns(self) -> dict[str, NDArray[Any]]:
-        names = ("iteration", self.hyper, "loss", "smoothed")
-        return dict(
-            zip(names, (np.arange(len(self)), self.lrs, self.losses, self.smoothed), strict=True)
-        )
+        iteration, loss, smoothed = _COLUMNS
+        return {
+            iteration: np.arange(len(self)),
+            self.hyper: self.lrs,
+            loss: self.losses,
+            smoothed: self.smoothed,
+        }
 
     @staticmethod
     def pool(sweeps: Iterable[Sweep]) -> Sweep:
@@ -333,15 +349,15 @@ class Sweep:
 
         Raises:
             TypeError: There is something else than sweeps.
-            ValueError: There is none, or they are not over the same rates or of the same hyper.
+            ValueError: There is none, they are not over the same rates or of the same hyper, or one
+                is pooled itself.
 
         Example:
             >>> first, second = Sweep([0.1, 0.2], [3.0, 2.0]), Sweep([0.1], [5.0])
             >>> Sweep.pool([first, second]).losses.tolist()
             [4.0, 2.0]
         """
-        sweeps = tuple(sweeps)
-        _check_parts(sweeps, "sweeps")
+        sweeps = _sweeps(sweeps, "sweeps")
         for index, sweep in enumerate(sweeps):
             if sweep.hyper != sweeps[0].hyper:
                 message = (
@@ -417,6 +433,8 @@ def _restored(lrs: Any, losses: Any, known: Any, suggestions: Any) -> Sweep:
 
 def _column(values: Any) -> Any:
     """Return the column of a data frame as an array, its gaps as NaN; all else as it is."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(float), np.nan)
     known = isinstance(values, np.ndarray) or hasattr(values, "detach")
     return np.asarray(values) if not known and hasattr(values, "__array__") else values
 
@@ -426,11 +444,19 @@ def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
     return array
 
 
-def _check_parts(sweeps: tuple[Any, ...], name: str) -> None:
-    for one in sweeps:
+def _sweeps(sweeps: Any, name: str) -> tuple[Sweep, ...]:
+    if isinstance(sweeps, Sweep) or not hasattr(sweeps, "__iter__"):
+        message = f"`{name}` must be a list of sweeps, got {sweeps!r}"
+        raise TypeError(message)
+    given: tuple[Sweep, ...] = tuple(sweeps)
+    for index, one in enumerate(given):
         if not isinstance(one, Sweep):
             message = f"`{name}` must hold sweeps, got {one!r}"
             raise TypeError(message)
+        if one.parts:
+            message = f"`{name}[{index}]` is pooled itself: pool its `parts` with the others"
+            raise ValueError(message)
+    return given
 
 
 def _iterations(num_it: Any, points: int) -> int:
@@ -439,6 +465,9 @@ def _iterations(num_it: Any, points: int) -> int:
     count = integer(num_it, "num_it")
     if count < points:
         message = f"`num_it` must be at least the number of points, {points}, got {count}"
+        raise ValueError(message)
+    if count > _MOST_ITERATIONS:
+        message = f"`num_it` must be at most 2^53, got {count}"
         raise ValueError(message)
     return count
 

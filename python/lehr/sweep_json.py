@@ -28,8 +28,12 @@ def loads(text: str | bytes) -> Sweep:
     """Read what `dumps` wrote; anything else is an error.
 
     Raises:
+        TypeError: `text` is no text.
         ValueError: It is no JSON of a sweep, or of another version.
     """
+    if not isinstance(text, (str, bytes)):
+        message = f"`text` must be a string or bytes, got {text!r}"
+        raise TypeError(message)
     try:
         document = json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
@@ -125,7 +129,11 @@ def _in(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         message = f"`{where}` must be a number or one of {', '.join(_NAMED)}, got {value!r}"
         raise TypeError(message)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        message = f"`{where}` must be a number that float64 has, got {str(value)[:20]}..."
+        raise ValueError(message) from None
 
 
 def _expect(value: Any, kind: type, where: str) -> None:
