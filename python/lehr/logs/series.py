@@ -101,11 +101,11 @@ def from_lines(
 def joined(lrs: Series, losses: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the rates and losses of the steps that have both, in the order of the steps.
 
-    Of several values of one step the last one counts, unless rates and losses were logged in
-    pairs throughout: then each pair is a point.
+    Of several values of one step the last one counts: fastai logs anew in each batch of its
+    validation. Where nobody counted steps, and all are one, each pair is a point.
     """
-    if np.array_equal(lrs.steps, losses.steps):
-        order = np.argsort(lrs.steps, kind="stable")
-        return lrs.values[order], losses.values[order]
+    steps = np.concatenate([lrs.steps, losses.steps])
+    if len(lrs.steps) == len(losses.steps) and not np.any(steps != steps[:1]):
+        return lrs.values, losses.values
     _, of_lrs, of_losses = np.intersect1d(lrs.steps[::-1], losses.steps[::-1], return_indices=True)
     return lrs.values[::-1][of_lrs], losses.values[::-1][of_losses]
