@@ -72,9 +72,17 @@ class Batches:
             close()
 
 
-def keep_loader(loader: Any) -> Callable[[], None]:
-    """Remember where a loader is; the result puts it back there."""
-    place = loader_state(loader, None)
+def is_loader(value: Any) -> bool:
+    """Whether something says that it is a loader: it is torch's, or has what those are made of."""
+    parts = ("sampler", "batch_sampler", "dataset", "loader", "generator")
+    return isinstance(value, DataLoader) or (
+        hasattr(value, "__iter__") and any(hasattr(value, part) for part in parts)
+    )
+
+
+def keep_loader(loader: Any, hold: Callable[[Any], Callable[[], Any]]) -> Callable[[], None]:
+    """Remember where a loader is, its state by `hold`; the result puts it back there."""
+    place = hold(loader_state(loader, None))
     fresh = getattr(loader, "_iterator", loader) is None
     counts = [
         partial(vars(part).__setitem__, name, value)
@@ -92,8 +100,9 @@ def keep_loader(loader: Any) -> Callable[[], None]:
             count()
         if active is not None:
             gradients.dataloader_references = active
-        if place is not None:
-            loader.load_state_dict(place)
+        state = place()
+        if state is not None:
+            loader.load_state_dict(state)
         if fresh:
             # Workers that live on would not begin as the first epoch's.
             loader._iterator = None  # noqa: SLF001 (torch has no other way)

@@ -59,9 +59,11 @@ class Finder:
             or `end` sets the groups apart instead, and the curve has the last one's.
         stop_div: Whether to stop when the smoothed loss is above four times the best.
         extras: What else the loop changes and the sweep is to put back: gradient scalers, averages
-            of the weights, torch schedulers, further loaders, modules, optimizers, tensors,
-            generators, lists, dictionaries, and whatever else has `state_dict` and
-            `load_state_dict`.
+            of the weights, torch schedulers, further loaders, modules, optimizers, tensors, arrays,
+            generators, whatever else has `state_dict` and `load_state_dict`, and lists, tuples,
+            deques, sets and dictionaries of such things and of what cannot change. All stay the
+            objects they are. A loader is one of torch's, or has a sampler, a data set or a
+            generator as those have; an iterable that begins again of itself needs no naming.
         generators: Further torch generators the loop draws from.
         device: Where the copies are, such as "cpu"; beside each tensor by default.
         settings: Strings, numbers, flags, and lists of them, to be added to the curve's.

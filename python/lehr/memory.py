@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from lehr._extras import need
 
@@ -14,6 +17,8 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 
 def keep_value(value: Any) -> Callable[[], Any]:
@@ -28,6 +33,12 @@ def keep_value(value: Any) -> Callable[[], Any]:
         return give()
 
     return back
+
+
+def keep_copy(value: Any) -> Callable[[], Any]:
+    """Remember a deep copy of `value`, which the result returns."""
+    held = copy.deepcopy(value)
+    return lambda: held
 
 
 class Memory:
@@ -45,35 +56,37 @@ class Memory:
         # Other tensors over the memory that was held: it stays, whatever becomes of the tensor.
         self._held: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def hold(self, value: Any) -> Callable[[], Any]:
-        """Remember what makes up `value`; the result builds it again, and returns it."""
+    def hold(
+        self, value: Any, other: Callable[[Any], Callable[[], Any]] = keep_copy
+    ) -> Callable[[], Any]:
+        """Remember what makes up `value`; the result builds it again, and returns it.
+
+        Tensors, arrays and containers stay the objects they are.
+
+        Args:
+            value: What is remembered.
+            other: Remembers what is none of these, wherever in a container.
+        """
         if value is None or isinstance(value, (bool, int, float, str)):
             return lambda: value
         if isinstance(value, torch.Tensor):
             return self._hold_tensor(value)
+        if isinstance(value, np.ndarray):
+            return _hold_array(value)
         if isinstance(value, dict):
-            items = [(key, self.hold(item)) for key, item in value.items()]
+            items = [(key, self.hold(item, other)) for key, item in value.items()]
 
             def back() -> Any:
+                found = [(key, item()) for key, item in items]
                 value.clear()
-                for key, item in items:
-                    value[key] = item()
+                for key, item in found:
+                    value[key] = item
                 return value
 
             return back
-        if isinstance(value, list):
-            entries = [self.hold(item) for item in value]
-
-            def back() -> Any:
-                value[:] = [item() for item in entries]
-                return value
-
-            return back
-        if type(value) is tuple:
-            members = [self.hold(item) for item in value]
-            return lambda: tuple(item() for item in members)
-        held = copy.deepcopy(value)
-        return lambda: held
+        if isinstance(value, (list, tuple, deque, set)):
+            return _hold_members(value, [self.hold(item, other) for item in value])
+        return other(value)
 
     def _hold_tensor(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
         if torch.nn.parameter.is_lazy(tensor):
@@ -132,6 +145,36 @@ class Memory:
 
     def _copied(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.clone() if self._device is None else tensor.to(self._device, copy=True)
+
+
+def _hold_array(array: NDArray[Any]) -> Callable[[], NDArray[Any]]:
+    held = array.copy()
+
+    def back() -> NDArray[Any]:
+        # What is read-only has not changed.
+        if array.flags.writeable:
+            array[...] = held
+        return array
+
+    return back
+
+
+def _hold_members(
+    value: list[Any] | tuple[Any, ...] | deque[Any] | set[Any], members: list[Callable[[], Any]]
+) -> Callable[[], Any]:
+    """Return what puts the members back into a container, or makes its like where it is fixed."""
+
+    def back() -> Any:
+        found = [member() for member in members]
+        if isinstance(value, tuple):
+            same = all(a is b for a, b in zip(found, value, strict=True))
+            return value if same else getattr(value, "_make", tuple)(found)
+        value.clear()
+        add = value.update if isinstance(value, set) else value.extend
+        add(found)
+        return value
+
+    return back
 
 
 def _filling(view: torch.Tensor, data: torch.Tensor) -> Callable[[], None]:

@@ -10,6 +10,7 @@ import torch
 
 from lehr.arguments import at_least_one, integer, torch_optimizer
 from lehr.batch import Mean, batch_size, check_loss, own_loss, take_batch
+from lehr.batches import is_loader, keeps_state
 from lehr.rng import RandomState, loader_generators
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Step:
 
 def as_extras(valid: Any) -> list[Any]:
     """Return what of a validation loader a sweep may move."""
-    return [] if valid is None or isinstance(valid, (list, tuple, torch.Tensor)) else [valid]
+    return [valid] if is_loader(valid) or keeps_state(valid) else []
 
 
 def seeds_of(seed: int | None, repeats: int) -> list[int | None]:

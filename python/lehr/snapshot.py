@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import random
+from collections import deque
+from collections.abc import Hashable
 from functools import partial
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lehr import hypers
 from lehr._extras import need
-from lehr.batches import keep_loader
+from lehr.batches import is_loader, keep_loader
 from lehr.memory import Memory
 from lehr.rng import RandomState, loader_generators
 from lehr.scheduler import Scheduler, schedulers_of
@@ -23,6 +26,9 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+
+_CODE = (type, FunctionType, BuiltinFunctionType, torch.dtype)
 
 
 class Snapshot:
@@ -38,13 +44,14 @@ class Snapshot:
         optimizers: The torch optimizers that train them.
         loaders: Loaders the sweep draws from.
         generators: Further torch generators that it draws from.
-        extras: What else it changes: modules, optimizers, tensors, generators, gradient scalers,
-            Schedulers, loaders, lists and dictionaries, and whatever has `state_dict` and
-            `load_state_dict`.
+        extras: What else it changes: modules, optimizers, tensors, arrays, generators, gradient
+            scalers, Schedulers, torch loaders and those made like them, whatever has `state_dict`
+            and `load_state_dict`, and lists, tuples, deques, sets and dictionaries of such things,
+            of numbers, and of all that is hashed by its value.
         device: Where the copies are; beside each tensor where it is `None`.
 
     Raises:
-        TypeError: One of `extras` is nothing whose state can be put back.
+        TypeError: One of `extras` is nothing whose state can be put back, or holds such a thing.
     """
 
     def __init__(
@@ -57,30 +64,22 @@ class Snapshot:
         extras: Iterable[Any] = (),
         device: torch.device | str | None = None,
     ) -> None:
-        loaders, generators, others = list(loaders), list(generators), []
-        trained, moved, schedulers = list(modules), list(optimizers), []
-        for index, extra in enumerate(extras):
-            if isinstance(extra, torch.nn.Module):
-                trained.append(extra)
-            elif isinstance(extra, torch.optim.Optimizer):
-                moved.append(extra)
-            elif isinstance(extra, torch.Generator):
-                generators.append(extra)
-            elif isinstance(extra, Scheduler):
-                schedulers.append(extra)
-            elif isinstance(extra, (torch.Tensor, dict, list)) or not hasattr(extra, "__iter__"):
-                others.append((index, extra))
-            else:
-                loaders.append(extra)
-        self._optimizers = list({id(one): one for one in moved}.values())
+        memory = Memory(device)
+        found = _Sorted(memory)
+        found.modules += modules
+        found.optimizers += optimizers
+        found.loaders += loaders
+        found.generators += generators
+        others = [found.keep(extra, f"extras[{i}]") for i, extra in enumerate(extras)]
+        self._optimizers = list({id(one): one for one in found.optimizers}.values())
+        schedulers = [*found.schedulers]
         for optimizer in self._optimizers:
             schedulers += schedulers_of(optimizer)
         self._schedulers = list({id(one): one for one in schedulers}.values())
-        self._params = list(_parameters(trained, self._optimizers).values())
-        modules = list({id(m): m for one in trained for m in one.modules()}.values())
-        buffers = {id(b): b for module in trained for b in module.buffers()}
-        own = {id(g): g for g in [*generators, *loader_generators(*loaders)]}
-        memory = Memory(device)
+        self._params = list(_parameters(found.modules, self._optimizers).values())
+        modules = list({id(m): m for one in found.modules for m in one.modules()}.values())
+        buffers = {id(b): b for module in modules for b in module.buffers(recurse=False)}
+        own = {id(g): g for g in [*found.generators, *loader_generators(*found.loaders)]}
         later: list[Callable[[], Any]] = [
             *(_keep_attributes(optimizer) for optimizer in self._optimizers),
             # Modules may have replaced a buffer: first the old one, then what was in it.
@@ -97,9 +96,9 @@ class Snapshot:
                 for module in modules
                 if type(module).get_extra_state is not torch.nn.Module.get_extra_state
             ),
-            *(_keep_extra(extra, index, memory) for index, extra in others),
+            *others,
             *(scheduler.remember() for scheduler in self._schedulers),
-            *(keep_loader(loader) for loader in loaders),
+            *(keep_loader(loader, memory.hold) for loader in found.loaders),
             # The last: what is before it may draw.
             partial(RandomState.now([*own.values()]).restore, [*own.values()]),
         ]
@@ -170,23 +169,82 @@ def _keep_attributes(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
     return back
 
 
-def _keep_extra(extra: Any, index: int, memory: Memory) -> Callable[[], Any]:
-    """Remember the state of something that none of the others restores."""
-    if isinstance(extra, (torch.Tensor, dict, list)):
-        return memory.hold(extra)
-    if isinstance(extra, torch.amp.GradScaler):
-        # Its state leaves out which optimizers are unscaled, and a scale not yet made.
-        attributes = memory.hold(dict(vars(extra)))
-        return lambda: vars(extra).update(attributes())
-    if isinstance(extra, np.random.Generator):
-        return partial(setattr, extra.bit_generator, "state", extra.bit_generator.state)
-    if isinstance(extra, random.Random):
-        return partial(extra.setstate, extra.getstate())
-    if hasattr(extra, "state_dict") and hasattr(extra, "load_state_dict"):
-        state = memory.hold(extra.state_dict())
-        return lambda: extra.load_state_dict(state())
-    message = (
-        f"`extras[{index}]` must be a module, an optimizer, a generator, a tensor, a list or "
-        f"dictionary, or have `state_dict` and `load_state_dict`, got {extra!r}"
-    )
-    raise TypeError(message)
+class _Sorted:
+    """What a snapshot is of, by kind.
+
+    Args:
+        memory: Holds what is none of these kinds.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.modules: list[torch.nn.Module] = []
+        self.optimizers: list[torch.optim.Optimizer] = []
+        self.generators: list[torch.Generator] = []
+        self.schedulers: list[Scheduler] = []
+        self.loaders: list[Any] = []
+        self._memory = memory
+
+    def keep(self, value: Any, name: str, inside: bool = False) -> Callable[[], Any]:
+        """Remember one thing, or those in a container; the result returns it as it was.
+
+        What is of one of the kinds is put on its list, and put back with that.
+
+        Args:
+            value: The thing.
+            name: The argument that an error names.
+            inside: Whether it is in a container, where things may be that cannot change.
+
+        Raises:
+            TypeError: There is no way to put it back.
+        """
+        kinds: list[tuple[type, list[Any]]] = [
+            (torch.nn.Module, self.modules),
+            (torch.optim.Optimizer, self.optimizers),
+            (torch.Generator, self.generators),
+            (Scheduler, self.schedulers),
+        ]
+        for kind, found in kinds:
+            if isinstance(value, kind):
+                found.append(value)
+                return lambda: value
+        if isinstance(value, (torch.Tensor, np.ndarray, dict, list, tuple, deque, set)):
+            return self._memory.hold(value, partial(self.keep, name=name, inside=True))
+        if inside and isinstance(value, _CODE):
+            return lambda: value
+        if is_loader(value):
+            self.loaders.append(value)
+            return lambda: value
+        put = self._state(value)
+        # What is hashed by its value does not change.
+        by_value = isinstance(value, Hashable) and type(value).__hash__ is not object.__hash__
+        if put is None and not (inside and by_value):
+            message = (
+                f"`{name}` must be a module, an optimizer, a generator, a Scheduler, a loader, a "
+                "tensor or array, have `state_dict` and `load_state_dict`, or hold such things as "
+                f"a list, tuple, deque, set or dictionary, got {value!r}"
+            )
+            raise TypeError(message)
+
+        def back() -> Any:
+            if put is not None:
+                put()
+            return value
+
+        return back
+
+    def _state(self, value: Any) -> Callable[[], Any] | None:
+        """Remember the state of a thing that has one."""
+        if isinstance(value, torch.amp.GradScaler):
+            # Its state leaves out which optimizers are unscaled, and a scale not yet made.
+            attributes = self._memory.hold(dict(vars(value)))
+            return lambda: vars(value).update(attributes())
+        if isinstance(value, np.random.Generator):
+            return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
+        if isinstance(value, np.random.RandomState):
+            return partial(value.set_state, value.get_state())
+        if isinstance(value, random.Random):
+            return partial(value.setstate, value.getstate())
+        if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
+            state = self._memory.hold(value.state_dict())
+            return lambda: value.load_state_dict(state())
+        return None
