@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -53,16 +54,20 @@ class Block:
     """Many curves as columns.
 
     Attributes:
-        ids: Their names, a pyarrow array of strings.
+        ids: Their names, a pyarrow array of strings, null where one has none.
         lrs: Their rates, a pyarrow array of lists of float64.
         losses: Their losses, likewise.
         metadata: What else is known, a pyarrow array of maps of strings.
+        smoothing: How all these losses were averaged, as of `Sweep`.
+        rows: The place of one in its file, by its number in the block; by default its id.
     """
 
     ids: Any
     lrs: Any
     losses: Any
     metadata: Any
+    smoothing: str | None = None
+    rows: Any = None
 
 
 def schema() -> pa.Schema:
@@ -111,7 +116,7 @@ class Assembler:
         metadata = list(curve.metadata.items())
         self.rows.append((name, *found, lrs, losses, curve.smoothing, metadata))
         self.points += len(lrs)
-        report.read += 1
+        report.add(found[1])
 
     def flush(self) -> Iterator[pa.RecordBatch]:
         """Yield what there is as a batch."""
@@ -137,31 +142,79 @@ class Assembler:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the batches of many curves, after what there was before them."""
         yield from self.flush()
-        smoothing = asked.averaged(None)
-        lrs, losses = block.lrs, block.losses
+        block = _sound(block, source, report)
+        smoothing = asked.averaged(block.smoothing)
+        ends = block.lrs.offsets.to_numpy()
+        start = 0
+        while start < len(block.ids):
+            within = np.searchsorted(ends, ends[start] + POINTS, side="right") - 1
+            stop = min(max(int(within), start + 1), start + CURVES, len(block.ids))
+            yield self._batch(block, slice(start, stop), source, reader, smoothing)
+            report.add(reader, stop - start)
+            start = stop
+
+    def _batch(
+        self, block: Block, rows: slice, source: Source, reader: str, smoothing: str | None
+    ) -> pa.RecordBatch:
+        text, count = self.arrow.string(), rows.stop - rows.start
+        lrs, losses = block.lrs[rows], block.losses[rows]
         if smoothing is not None:
-            inverted = [
-                _core.curve(rates, stored, smoothing)[1]
-                for rates, stored in zip(_split(lrs), _split(losses), strict=True)
-            ]
-            losses = self._lists(inverted) if inverted else losses
-        count = len(block.ids)
-        constant = {
-            "curve_id": block.ids,
-            "source": self.arrow.repeat(source.name, count),
-            "format": self.arrow.repeat(reader, count),
-            "lr": lrs,
-            "loss": losses,
-            "smoothing": self.arrow.repeat(
-                self.arrow.scalar(smoothing, self.arrow.string()), count
-            ),
-            "metadata": block.metadata,
-        }
-        report.read += count
-        yield self.arrow.record_batch(list(constant.values()), schema=self.schema)
+            pairs = zip(_split(lrs), _split(losses), strict=True)
+            losses = self._lists(_core.curve(*pair, smoothing)[1] for pair in pairs)
+        same = [
+            self.arrow.repeat(self.arrow.scalar(value, text), count)
+            for value in (source.name, reader, smoothing)
+        ]
+        arrays = [
+            block.ids[rows].fill_null(source.name),
+            *same[:2],
+            lrs,
+            losses,
+            same[2],
+            block.metadata[rows],
+        ]
+        return self.arrow.record_batch(arrays, schema=self.schema)
+
+
+def _sound(block: Block, source: Source, report: Report) -> Block:
+    """Return a block without the rows that are no curves, which are told of."""
+    arrow = need("pyarrow", "`lehr.logs`")
+    finite = np.isfinite(block.lrs.values.to_numpy(zero_copy_only=False))
+    ends, other = block.lrs.offsets.to_numpy(), block.losses.offsets.to_numpy()
+    same = np.diff(ends) == np.diff(other)
+    finite_before = np.concatenate([[0], np.cumsum(finite)])
+    right = np.diff(finite_before[ends]) == np.diff(ends)
+    null = ~(np.asarray(block.lrs.is_valid()) & np.asarray(block.losses.is_valid()))
+    good = same & right & ~null
+    if good.all():
+        return block
+    for row in np.flatnonzero(~good).tolist():
+        place = block.rows(row) if block.rows else f"{source.name}[{block.ids[row].as_py()}]"
+        report.skip(place, _wrong(block.lrs[row].as_py(), block.losses[row].as_py()))
+    kept = arrow.array(np.flatnonzero(good))
+    return Block(
+        block.ids.take(kept),
+        block.lrs.take(kept),
+        block.losses.take(kept),
+        block.metadata.take(kept),
+        block.smoothing,
+    )
+
+
+def _wrong(lrs: list[float | None] | None, losses: list[float | None] | None) -> str:
+    """Return why these are no curve."""
+    if lrs is None or losses is None:
+        return "is null"
+    rates, values = ([math.nan if x is None else x for x in one] for one in (lrs, losses))
+    try:
+        _core.curve(rates, values)
+    except ValueError as error:
+        return str(error)
+    return "is no curve"
 
 
 def _split(lists: Any) -> list[Any]:
+    # `values` of a slice are those of the whole, as its offsets are.
     offsets = lists.offsets.to_numpy()
     values = lists.values.to_numpy(zero_copy_only=False)
     return [values[a:b] for a, b in pairwise(offsets)]

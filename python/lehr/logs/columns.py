@@ -184,7 +184,7 @@ def find(names: Iterable[str], role: str, wanted: Sequence[str] = ()) -> list[st
         if found := [one for one in names if fnmatchcase(one, name)]:
             return sorted(found, key=_natural)
     if wanted:
-        raise Unread(f"has no column {' or '.join(map(repr, wanted))} of `{role}`{_has(names)}")
+        raise Unread(f"has no column {' or '.join(map(repr, wanted))} of `{role}`{has(names)}")
     lower = {name: name.strip().lower() for name in names}
     for pattern in SYNONYMS[role]:
         found = [name for name in names if fnmatchcase(lower[name], pattern)]
@@ -212,7 +212,7 @@ def choose(names: Iterable[str], asked: Options) -> Columns:
     losses = [name for name in find(names, "loss", asked.loss) if name not in lrs]
     for role, found in (("rates", lrs), ("losses", losses)):
         if not found:
-            raise Unread(f"has no column of {role}{_has(names)}")
+            raise Unread(f"has no column of {role}{has(names)}")
     if not asked.loss:
         losses = losses[:1]
     rates = dict(zip(_stars(lrs, asked.lr), lrs, strict=True))
@@ -281,6 +281,7 @@ def _stars(names: Sequence[str], globs: Sequence[str]) -> list[str]:
     return found
 
 
-def _has(names: Sequence[str]) -> str:
+def has(names: Sequence[str]) -> str:
+    """Return the end of a message: which columns there are."""
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")  # noqa: PLR2004
     return f": it has {shown}" if names else ": it has none"

@@ -54,7 +54,7 @@ class Logs:
     def _read(
         self, source: Source, assembler: Assembler, report: Report
     ) -> Iterator[pa.RecordBatch]:
-        asked, read, reader = self._asked, report.read, self._reader
+        asked, reader = self._asked, self._reader
         try:
             reader = reader or detect(source)
             if reader is None:
@@ -70,8 +70,6 @@ class Logs:
         except (OSError, EOFError, ValueError, RecursionError) as error:
             # Of a library that reads the bytes: what it says of them is what can be told.
             report.skip(source.name, f"cannot be read: {error}")
-        if reader is not None and report.read > read:
-            report.files[reader.name] += 1
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         arrow = need("pyarrow", "`lehr.logs`")

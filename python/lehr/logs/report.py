@@ -42,6 +42,12 @@ class Report:
         self.skipped: list[Skip] = []
         self.notes: Counter[str] = Counter()
         self._of_source = 0
+        self._formats: set[str] = set()
+
+    def add(self, name: str, count: int = 1) -> None:
+        """Count curves of a format."""
+        self.read += count
+        self._formats.add(name)
 
     def skip(self, place: str, reason: str) -> None:
         """Say what is not read, and why."""
@@ -57,6 +63,8 @@ class Report:
         """Say that a source is done."""
         if (more := self._of_source - _TOLD) > 0:
             self.skipped.append(Skip(name, f"and {more} more that are not listed"))
+        self.files.update(self._formats)
+        self._formats.clear()
         self._of_source = 0
         self.done += 1
 

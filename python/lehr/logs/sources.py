@@ -219,15 +219,15 @@ class Source:
         if self.compression is None:
             return self.raw()
         arrow = need("pyarrow", "a compressed file")
-        stream: BinaryIO = arrow.CompressedInputStream(
-            arrow.PythonFile(self.raw(), mode="r"), self.compression
-        )
-        return stream
+        raw = arrow.PythonFile(self.raw(), mode="r")
+        return io.BufferedReader(arrow.CompressedInputStream(raw, self.compression))
 
-    def text(self) -> TextIO:
+    def text(self, errors: str = "strict") -> TextIO:
         """Return the file decompressed and decoded: UTF-8, or UTF-16 where a mark says so."""
         utf16 = self.head[:2] in {b"\xff\xfe", b"\xfe\xff"}
-        return io.TextIOWrapper(self.open(), encoding="utf-16" if utf16 else "utf-8-sig")
+        return io.TextIOWrapper(
+            self.open(), encoding="utf-16" if utf16 else "utf-8-sig", errors=errors
+        )
 
     def kept(self, key: str, make: Callable[[Source], Any]) -> Any:
         """Return `make(self)`, made once for all formats that ask, until `forget`."""

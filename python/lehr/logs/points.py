@@ -1,0 +1,216 @@
+"""Tables with a point a row, as curves."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lehr._extras import need
+from lehr.logs.assemble import Block
+from lehr.logs.sources import Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from lehr.logs.columns import Columns, Pair
+    from lehr.logs.report import Report
+
+    Floats = NDArray[np.float64]
+
+# What stands in a text for no value.
+NULLS = ("", "na", "n/a", "#n/a", "null", "none", "<na>", "-")
+
+
+def curves(
+    table: pa.Table, columns: Columns, report: Report, place: Callable[[int], str]
+) -> Iterator[Block]:
+    """Yield the curves of a table, runs in the order of their first rows.
+
+    A point is a row with a rate and a loss. Where these stand on different rows of a step they
+    are joined: a loss takes the last rate of its step. The points of a run are sorted by step,
+    unless a step comes twice: then the step is counted anew somewhere, and their order stays.
+
+    Args:
+        table: The rows. Columns whose value is the same throughout each run are metadata.
+        columns: The columns to read.
+        report: Where rows that cannot be read are told.
+        place: The place of a row, by its number from 0 on.
+    """
+    bad: set[int] = set()
+    steps = None
+    if columns.step is not None:
+        steps = _numbers(table[columns.step], columns.step, report, place, bad)
+    codes, runs = _runs(table, columns.run)
+    for pair in columns.pairs:
+        lrs = _numbers(table[pair.lr], pair.lr, report, place, bad)
+        losses = _numbers(table[pair.loss], pair.loss, report, place, bad)
+        has_lr, has_loss = ~_null(table[pair.lr]), ~_null(table[pair.loss])
+        whole = np.ones(len(table), dtype=bool)
+        whole[list(bad)] = False
+        if steps is not None:
+            fill = _joined(codes, steps, has_lr & whole, has_loss & ~has_lr & whole)
+            lrs[fill[0]] = lrs[fill[1]]
+            has_lr[fill[0]] = True
+        rows = np.flatnonzero(has_lr & has_loss & whole)
+        if len(rows) == 0:
+            raise Unread(_empty(pair, has_lr, has_loss, steps is not None))
+        rows = rows[_order(codes[rows], None if steps is None else steps[rows])]
+        yield _block(table, columns, pair, rows, (codes, runs, lrs, losses))
+
+
+def _block(
+    table: pa.Table, columns: Columns, pair: Pair, rows: NDArray[np.intp], known: tuple[Any, ...]
+) -> Block:
+    arrow = need("pyarrow", "`lehr.logs`")
+    codes, runs, lrs, losses = known
+    sorted_codes = codes[rows]
+    starts = np.flatnonzero(np.diff(sorted_codes, prepend=-1))
+    offsets = np.append(starts, len(rows)).astype(np.int32)
+    listed = arrow.ListArray.from_arrays
+    if runs is None:
+        ids = arrow.array([pair.label or None], arrow.string())
+    else:
+        ids = runs.take(arrow.array(sorted_codes[starts])).cast(arrow.string())
+        if pair.label:
+            ids = arrow.array([f"{run}/{pair.label}" for run in ids.to_pylist()])
+    metadata = _metadata(table, columns, rows, offsets)
+    lists = listed(offsets, lrs[rows]), listed(offsets, losses[rows])
+    return Block(ids, lists[0], lists[1], metadata, pair.smoothing)
+
+
+def _runs(table: pa.Table, run: str | None) -> tuple[NDArray[np.int64], Any]:
+    """Return the number of the run of each row, and the names of the runs."""
+    if run is None:
+        return np.zeros(len(table), dtype=np.int64), None
+    encoded = table[run].combine_chunks().dictionary_encode("encode")
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
+
+
+def _order(codes: NDArray[np.int64], steps: Floats | None) -> NDArray[np.intp]:
+    """Return the order of rows by run, and within a run by step where no step comes twice."""
+    order = np.arange(len(codes))
+    if (np.diff(codes) < 0).any():
+        order = np.argsort(codes, kind="stable")
+    if steps is None:
+        return order
+    within = np.diff(codes[order]) == 0
+    if not (within & (np.diff(steps[order]) < 0)).any():
+        return order
+    by_step = np.lexsort((steps, codes))
+    twice = (np.diff(codes[by_step]) == 0) & (np.diff(steps[by_step]) == 0)
+    keep = np.zeros(codes.max() + 1, dtype=bool)
+    keep[codes[by_step][1:][twice]] = True
+    return np.where(keep[codes[order]], order, by_step)
+
+
+def _joined(
+    codes: NDArray[np.int64], steps: Floats, rates: NDArray[np.bool_], bare: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of losses without a rate, and the rows of the last rates of their steps."""
+    wanting, having = np.flatnonzero(bare), np.flatnonzero(rates)
+    if len(wanting) == 0 or len(having) == 0:
+        return wanting[:0], having[:0]
+    keys = np.stack([codes, steps.view(np.int64)], axis=1)
+    _, of_row = np.unique(keys, axis=0, return_inverse=True)
+    of_row = of_row.reshape(-1)
+    last = np.full(of_row.max() + 1, -1)
+    last[of_row[having]] = having  # of several the last one stays
+    found = last[of_row[wanting]]
+    return wanting[found >= 0], found[found >= 0]
+
+
+def _metadata(
+    table: pa.Table, columns: Columns, rows: NDArray[np.intp], offsets: NDArray[np.int32]
+) -> Any:
+    """Return what is the same on all rows of each run, as maps of strings."""
+    arrow = need("pyarrow", "`lehr.logs`")
+    count, constant = len(offsets) - 1, {}
+    for name in table.column_names:
+        kind = table[name].type
+        if name in columns.names or not (_plain(kind) or arrow.types.is_dictionary(kind)):
+            continue
+        column = table[name].combine_chunks()
+        if not arrow.types.is_dictionary(kind):
+            column = column.dictionary_encode("encode")
+        codes = column.indices.to_numpy(zero_copy_only=False)[rows]
+        lowest, highest = (f.reduceat(codes, offsets[:-1]) for f in (np.minimum, np.maximum))
+        if (lowest == highest).all():
+            constant[name] = column.dictionary.take(arrow.array(lowest)).cast(arrow.string())
+    return maps(constant, count)
+
+
+def maps(values: dict[str, Any], count: int) -> Any:
+    """Return columns of strings as one column of maps; what is null is left out."""
+    arrow = need("pyarrow", "`lehr.logs`")
+    kind = arrow.map_(arrow.string(), arrow.string())
+    if not values:
+        return arrow.array([[]] * count, kind)
+    names = list(values)
+    items = arrow.concat_arrays([_whole(column) for column in values.values()])
+    by_row = np.arange(count * len(names)).reshape(len(names), count).T.ravel()
+    items = items.take(arrow.array(by_row))
+    keys = arrow.array(names).take(arrow.array(np.tile(np.arange(len(names)), count)))
+    valid = ~_null(items)
+    ends = np.concatenate([[0], np.cumsum(valid.reshape(count, len(names)).sum(axis=1))])
+    mask = arrow.array(valid)
+    return arrow.MapArray.from_arrays(
+        arrow.array(ends, arrow.int32()), keys.filter(mask), items.filter(mask)
+    )
+
+
+def _whole(column: Any) -> Any:
+    return column.combine_chunks() if hasattr(column, "combine_chunks") else column
+
+
+def _null(column: Any) -> NDArray[np.bool_]:
+    nulls: NDArray[np.bool_] = np.asarray(column.is_null())
+    return nulls
+
+
+def _plain(kind: Any) -> bool:
+    types = need("pyarrow.types", "`lehr.logs`")
+    tests = (
+        types.is_string,
+        types.is_large_string,
+        types.is_integer,
+        types.is_floating,
+        types.is_boolean,
+        types.is_decimal,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _numbers(
+    column: Any, name: str, report: Report, place: Callable[[int], str], bad: set[int]
+) -> Floats:
+    """Return a column as numbers, NaN where there is none; texts among them are told of."""
+    arrow = need("pyarrow", "`lehr.logs`")
+    if arrow.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not _plain(column.type) and not arrow.types.is_null(column.type):
+        raise Unread(f"has no numbers in its column {name!r}, but {column.type}")
+    try:
+        numbers: Floats = np.array(column.cast(arrow.float64()), dtype=np.float64)
+    except arrow.ArrowInvalid:
+        values = column.to_pylist()
+        numbers = np.full(len(values), math.nan)
+        for row, text in enumerate(values):
+            try:
+                numbers[row] = math.nan if text is None else float(text)
+            except ValueError:
+                if row not in bad:
+                    report.skip(place(row), f"{text!r} is no number, in the column {name!r}")
+                bad.add(row)
+    return numbers
+
+
+def _empty(
+    pair: Pair, has_lr: NDArray[np.bool_], has_loss: NDArray[np.bool_], stepped: bool
+) -> str:
+    counts = f"{has_lr.sum()} rates in {pair.lr!r} and {has_loss.sum()} losses in {pair.loss!r}"
+    return f"has no row with both, of {counts}" + ("" if stepped else ", and no column of steps")
