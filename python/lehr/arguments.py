@@ -59,3 +59,24 @@ def torch_optimizer(optimizer: Any) -> Optimizer:
         raise TypeError(message)
     found: Optimizer = inner
     return found
+
+
+def optimizers_within(optimizer: Any) -> list[Any]:
+    """Return an optimizer with those in its attributes, and in theirs, the outermost first.
+
+    It may be what a host has wrapped one in, and no optimizer itself.
+    """
+    torch = need("torch", "an optimizer")
+    found: dict[int, Any] = {}
+    waiting = [optimizer]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in found:
+            continue
+        found[id(one)] = one
+        held = [getattr(one, "optimizer", None), *getattr(one, "__dict__", {}).values()]
+        for value in [*held]:
+            if isinstance(value, (list, tuple, dict)):
+                held += value.values() if isinstance(value, dict) else value
+        waiting += [value for value in held if isinstance(value, torch.optim.Optimizer)]
+    return list(found.values())

@@ -33,10 +33,10 @@ class Finder:
     precision, several batches a step; it calls `record(loss)` once an iteration.
 
     Leaving the block, also by an exception, puts back in memory and in place: parameters, buffers,
-    `requires_grad`, gradients, training modes, the optimizers' state, hyper-parameters and
-    attributes, the random generators of Python, numpy and torch with those of the loader, the
-    place of a loader that has `state_dict`, and `extras`. Schedulers of lehr on the optimizers
-    stand still meanwhile, and need not be named.
+    `requires_grad`, gradients, training modes, the state, hyper-parameters and attributes of the
+    optimizers and of those around and inside them, the random generators of Python, numpy and torch
+    with those of the loader, the place of a loader that has `state_dict`, and `extras`. Schedulers
+    of lehr on the optimizers stand still meanwhile, and need not be named.
 
     Args:
         model: What is trained: a module, or a list or dictionary of them.
@@ -116,7 +116,8 @@ class Finder:
     ) -> None:
         modules = _several(model)
         _check_modules(modules)
-        optimizers = [torch_optimizer(one) for one in _several(optimizer)]
+        layers = _several(optimizer)
+        optimizers = [torch_optimizer(one) for one in layers]
         if not optimizers:
             message = "`optimizer` must be at least one, got none"
             raise ValueError(message)
@@ -128,7 +129,7 @@ class Finder:
         self._engine = SweepEngine(
             lambda: Snapshot(
                 modules,
-                optimizers,
+                layers,
                 loaders=[] if loader is None else [loader],
                 generators=generators,
                 extras=extras,

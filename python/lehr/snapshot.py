@@ -14,6 +14,7 @@ import numpy as np
 
 from lehr import hypers
 from lehr._extras import need
+from lehr.arguments import optimizers_within
 from lehr.batches import is_loader, keep_loader
 from lehr.memory import Memory
 from lehr.rng import RandomState, loader_generators
@@ -41,7 +42,8 @@ class Snapshot:
 
     Args:
         modules: The modules that are trained.
-        optimizers: The torch optimizers that train them.
+        optimizers: The optimizers that train them, or what they are wrapped in: every layer of
+            them is put back.
         loaders: Loaders the sweep draws from.
         generators: Further torch generators that it draws from.
         extras: What else it changes: modules, optimizers, tensors, arrays, generators, gradient
@@ -57,7 +59,7 @@ class Snapshot:
     def __init__(
         self,
         modules: Iterable[torch.nn.Module],
-        optimizers: Iterable[torch.optim.Optimizer],
+        optimizers: Iterable[Any],
         *,
         loaders: Iterable[Any] = (),
         generators: Iterable[torch.Generator] = (),
@@ -71,7 +73,8 @@ class Snapshot:
         found.loaders += loaders
         found.generators += generators
         others = [found.keep(extra, f"extras[{i}]") for i, extra in enumerate(extras)]
-        self._optimizers = list({id(one): one for one in found.optimizers}.values())
+        layers = {id(o): o for one in found.optimizers for o in optimizers_within(one)}.values()
+        self._optimizers = [one for one in layers if isinstance(one, torch.optim.Optimizer)]
         schedulers = [*found.schedulers]
         for optimizer in self._optimizers:
             schedulers += schedulers_of(optimizer)
@@ -81,12 +84,13 @@ class Snapshot:
         buffers = {id(b): b for module in modules for b in module.buffers(recurse=False)}
         own = {id(g): g for g in [*found.generators, *loader_generators(*found.loaders)]}
         later: list[Callable[[], Any]] = [
-            *(_keep_attributes(optimizer) for optimizer in self._optimizers),
+            *(keep for one in layers for keep in _keep_attributes(one, memory)),
+            *(_keep_groups(optimizer) for optimizer in self._optimizers),
             # Modules may have replaced a buffer: first the old one, then what was in it.
             *(_keep_items(module._parameters) for module in modules),  # noqa: SLF001
             *(_keep_items(module._buffers) for module in modules),  # noqa: SLF001
             *(memory.hold(tensor) for tensor in (*self._params, *buffers.values())),
-            *(memory.hold(optimizer.state) for optimizer in self._optimizers),
+            *(memory.hold(one.state) for one in layers if hasattr(one, "state")),
             *(hypers.keep(optimizer, memory.hold) for optimizer in self._optimizers),
             *(partial(setattr, p, "requires_grad", p.requires_grad) for p in self._params),
             *(partial(setattr, p, "grad", p.grad) for p in self._params),
@@ -153,14 +157,24 @@ def _keep_items(items: dict[str, Any]) -> Callable[[], None]:
     return back
 
 
-def _keep_attributes(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
-    """Remember an optimizer's attributes, its list of groups and their lists of parameters."""
-    attributes = _keep_items(vars(optimizer))
+def _keep_attributes(optimizer: Any, memory: Memory) -> list[Callable[[], Any]]:
+    """Remember an optimizer's attributes, and what tensors and containers among them hold."""
+    attributes = getattr(optimizer, "__dict__", {})
+    held = [
+        memory.hold(value, lambda one: lambda: one)
+        for name, value in attributes.items()
+        # Kept on their own.
+        if name not in ("state", "param_groups")
+    ]
+    return [_keep_items(attributes), *held]
+
+
+def _keep_groups(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+    """Remember an optimizer's list of groups and their lists of parameters."""
     groups = list(optimizer.param_groups)
     params = [(group, group["params"], list(group["params"])) for group in groups]
 
     def back() -> None:
-        attributes()
         optimizer.param_groups[:] = groups
         for group, held, members in params:
             held[:] = members
@@ -178,7 +192,7 @@ class _Sorted:
 
     def __init__(self, memory: Memory) -> None:
         self.modules: list[torch.nn.Module] = []
-        self.optimizers: list[torch.optim.Optimizer] = []
+        self.optimizers: list[Any] = []
         self.generators: list[torch.Generator] = []
         self.schedulers: list[Scheduler] = []
         self.loaders: list[Any] = []
