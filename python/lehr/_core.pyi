@@ -54,9 +54,11 @@ __all__ = [
     "sgdr_lr",
     "slide",
     "smooth_local",
+    "spread",
     "steep",
     "sweep_lr",
     "torch_lr_finder",
+    "trend",
     "trim",
     "valley",
     "write_hyper",
@@ -617,6 +619,52 @@ def decades_apart(lr: float, others: Sequence[float]) -> float:
     Example:
         >>> decades_apart(0.01, [0.1, float("nan")])
         1.0
+    """
+
+def spread(lrs: _Numbers) -> tuple[float, tuple[float, float], float, list[int]]:
+    """Return how rates lie.
+
+    Args:
+        lrs: The rates, above 0, at least one.
+
+    Returns:
+        Their median and quartiles, on a logarithmic scale and linear between neighbours; 1.48 times
+        the median distance from the median, in decades; and the indices of outliers: further from
+        the median than 3.5 times that and than .3 decades, of at least 5 rates.
+
+    Raises:
+        ValueError: There is no rate, or one is not a finite number above 0.
+
+    Example:
+        >>> spread([1e-3, 1e-3, 2e-3, 1e-3, 1.0])[3]
+        [4]
+
+    Reference:
+        Iglewicz and Hoaglin, "How to Detect and Handle Outliers", 1993.
+    """
+
+def trend(values: _Numbers, lrs: _Numbers) -> tuple[float, float, int] | None:
+    """Return how rates go with a quantity such as the batch size.
+
+    Args:
+        values: The quantity of each rate, above 0.
+        lrs: As many rates, above 0.
+
+    Returns:
+        The power: the median slope between the median rates at any two values, both on logarithmic
+        scales; Kendall's tau; and the number of different values, of at most 1,000 of which the
+        pairs are looked at. `None` of fewer than 3 values.
+
+    Raises:
+        ValueError: The lengths differ, or a number is not finite and above 0.
+
+    Example:
+        >>> power, tau, values = trend([16, 64, 256], [1e-3, 2e-3, 4e-3])
+        >>> round(power, 12), tau, values
+        (0.5, 1.0, 3)
+
+    Reference:
+        Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau", 1968.
     """
 
 def lightning(

@@ -16,6 +16,7 @@
 
 mod error;
 pub mod events;
+pub mod group;
 mod math;
 pub mod plan;
 pub mod schedule;

@@ -253,3 +253,16 @@ impl ExactSum {
         total
     }
 }
+
+/// The decimal logarithm of `x`, to an ulp or two.
+pub(crate) fn log10(x: f64) -> f64 {
+    ln(x, 0.0).0 * std::f64::consts::LOG10_E
+}
+
+/// Ten to the power of `x`, to a few ulp for the `x` of rates.
+pub(crate) fn power_of_ten(x: f64) -> f64 {
+    scaled_exp(1.0, x * std::f64::consts::LN_10, 0.0)
+}
+
+/// Standard deviation of a normal distribution over its median absolute deviation.
+pub(crate) const NORMAL: f64 = 1.482_602_218_505_602;

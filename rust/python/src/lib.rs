@@ -5,6 +5,7 @@
 mod at;
 mod error;
 mod events;
+mod group;
 mod noop;
 mod numbers;
 mod plan;
@@ -20,6 +21,8 @@ mod writer;
 mod _core {
     #[pymodule_export]
     use crate::events::EventReader;
+    #[pymodule_export]
+    use crate::group::{spread, trend};
     #[pymodule_export]
     use crate::noop::Noop;
     #[pymodule_export]

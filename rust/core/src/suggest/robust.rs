@@ -124,8 +124,6 @@ const TOGETHER: f64 = 0.6;
 /// Losses no further above the untouched loss than so many times the highest running median there
 /// are no spikes.
 const TAIL: f64 = 3.0;
-/// Standard deviation of a normal distribution over its median absolute deviation.
-const NORMAL: f64 = 1.482_602_218_505_602;
 /// Integral of the squared triweight kernel of reach 1.
 const SQUARED_KERNEL: f64 = 350.0 / 429.0;
 /// More points a decade are averaged in blocks down to this, which the smoother would do anyway.
@@ -242,7 +240,7 @@ pub fn smooth_local(lrs: &[f64], losses: &[f64]) -> Result<Vec<f64>> {
 pub fn decades_apart(lr: f64, others: &[f64]) -> f64 {
     let real = |rate: &f64| rate.is_finite() && *rate > 0.0;
     let mut apart: Vec<f64> =
-        others.iter().filter(|rate| real(rate)).map(|rate| decades(rate / lr).abs()).collect();
+        others.iter().filter(|rate| real(rate)).map(|rate| math::log10(rate / lr).abs()).collect();
     if apart.is_empty() || !real(&lr) { f64::NAN } else { median(&mut apart) }
 }
 
@@ -277,7 +275,7 @@ fn too_little(lrs: &[f64], losses: &[f64]) -> String {
         let cut = if read.end < losses.len() { " before the loss is no longer finite" } else { "" };
         return format!("it needs {FEWEST} finite losses and has {finite}{cut}");
     }
-    let width = decades(lrs[read.end - 1] / lrs[read.start]);
+    let width = math::log10(lrs[read.end - 1] / lrs[read.start]);
     format!("it needs rates that cover a decade, and these cover {width:.2}")
 }
 
@@ -336,7 +334,7 @@ impl Prepared {
         }
         // In a loop of its own, which vectorises.
         let read = readable(losses);
-        let mut x: Vec<f64> = lrs[read.clone()].iter().map(|lr| decades(*lr)).collect();
+        let mut x: Vec<f64> = lrs[read.clone()].iter().map(|lr| math::log10(*lr)).collect();
         let mut raw = losses[read.clone()].to_vec();
         if !raw.iter().all(|loss| loss.is_finite()) {
             let points = x.iter().zip(&raw).filter(|(_, loss)| loss.is_finite());
@@ -348,7 +346,7 @@ impl Prepared {
         }
         // Both have a finite loss.
         let ends = (lrs[read.start], lrs[read.end - 1]);
-        let lost = lrs.get(read.end).map(|lr| decades(*lr));
+        let lost = lrs.get(read.end).map(|lr| math::log10(*lr));
         #[expect(clippy::cast_precision_loss, reason = "a count of points")]
         let density = (x.len() - 1) as f64 / width;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1")]
@@ -374,7 +372,7 @@ impl Prepared {
         let untouched = median(&mut calm[..first].to_vec());
         let mut steps: Vec<f64> =
             raw[..first].windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-        let sigma = NORMAL * std::f64::consts::FRAC_1_SQRT_2 * median(&mut steps);
+        let sigma = math::NORMAL * std::f64::consts::FRAC_1_SQRT_2 * median(&mut steps);
         let highest = calm[..first].iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let least = calm.iter().copied().fold(f64::INFINITY, f64::min);
         let cap = untouched + 3.0 * (untouched - least) + 5.0 * sigma;
@@ -428,9 +426,9 @@ impl Prepared {
         let trust = 1.0 / (1.0 + fourth(by.trust / snr));
         let gap = trust * by_drop + (1.0 - trust) * by.gap - beyond;
         let density = self.density.clamp(DENSITIES.0, DENSITIES.1);
-        let mut at = up - gap + by.density * decades(density / TUNED_DENSITY);
+        let mut at = up - gap + by.density * math::log10(density / TUNED_DENSITY);
         if let Some(steps) = steps {
-            at -= by.length * decades(steps.clamp(STEPS.0, STEPS.1) / TUNED_STEPS);
+            at -= by.length * math::log10(steps.clamp(STEPS.0, STEPS.1) / TUNED_STEPS);
         }
         let highest = if broken.is_some() { up - BELOW } else { last };
         self.judge(at.min(highest), up, snr, ending, by)
@@ -466,7 +464,7 @@ impl Prepared {
         };
         let (below, above) = if status == Status::Ok { OK_INTERVAL } else { WEAK_INTERVAL };
         let (first, last) = self.ends;
-        let rate = |x: f64| power_of_ten(x).clamp(first, last);
+        let rate = |x: f64| math::power_of_ten(x).clamp(first, last);
         Reading {
             lr: rate(at),
             interval: (rate(at - below), rate((at + above).min(up.max(at)))),
@@ -517,14 +515,6 @@ impl Prepared {
         let share = if a == b { 1.0 } else { ((at - a) / (b - a)).clamp(0.0, 1.0) };
         (1.0 - share) * self.smooth[right - 1] + share * self.smooth[right]
     }
-}
-
-fn decades(rate: f64) -> f64 {
-    math::ln(rate, 0.0).0 * std::f64::consts::LOG10_E
-}
-
-fn power_of_ten(x: f64) -> f64 {
-    math::scaled_exp(1.0, x * std::f64::consts::LN_10, 0.0)
 }
 
 fn fourth(x: f64) -> f64 {
