@@ -144,6 +144,13 @@ class Folder(NamedTuple):
     names: list[str]
     files: Local
 
+    def head(self, name: str) -> bytes:
+        """Return the beginning of a file in it, nothing of one that cannot be read."""
+        try:
+            return Source(self.files.join(self.path, name), self.files).head
+        except (OSError, EOFError, ValueError):
+            return b""  # What is wrong is told where the file is read.
+
 
 class Source:
     """What one reader reads: a file, or a folder of files that belong together.
