@@ -42,7 +42,7 @@ class Files:
         """
         if _META not in folder.names:
             return []
-        head = Source(folder.files.join(folder.path, _META), folder.files).head
+        head = folder.head(_META)
         if b"experiment_id:" not in head:
             return []
         if b"run_id:" in head or b"run_uuid:" in head:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lehr.logs.report import Report
     from lehr.logs.sources import Source
+
+
+# A key, quoted or plain, and what comes behind its colon.
+_LINE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"\\]|\\.)*"|[^'"].*?):(?:\s+(.*))?""")
 
 
 def flat(file: Source, report: Report) -> dict[str, str]:
@@ -39,10 +44,10 @@ def parse(text: str) -> dict[str, str]:
             continue
         if line.startswith((" ", "\t", "-", "#", "%", "...")):
             continue
-        key, _, value = line.partition(":")
-        key = _unquoted(key.strip())
-        if value.strip() and not value.strip().startswith(("[", "{", "!", "&", "*", "|", ">")):
-            found[key] = value.strip()
+        match = _LINE.fullmatch(line.rstrip())
+        key, value = (_unquoted(match[1]), match[2]) if match else ("", "")
+        if value and not value.startswith(("[", "{", "!", "&", "*", "|", ">")):
+            found[key] = value
     return {key: _unquoted(value) for key, value in found.items()}
 
 
