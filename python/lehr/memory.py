@@ -191,6 +191,14 @@ def _is_plain(tensor: torch.Tensor) -> bool:
     return tensor.layout == torch.strided and not own and not tensor.is_quantized
 
 
+def lends(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is a part, or a view, of memory that others write to as well."""
+    if not _is_plain(tensor):
+        return False
+    part = tensor.untyped_storage().nbytes() != tensor.nbytes
+    return part or tensor._is_view()  # noqa: SLF001 (a view of all of it)
+
+
 def _place(tensor: torch.Tensor) -> tuple[Any, ...]:
     return tensor.data_ptr(), tensor.dtype, tensor.device, tensor.shape, tensor.stride()
 

@@ -16,7 +16,7 @@ from lehr import hypers
 from lehr._extras import need
 from lehr.arguments import optimizers_within
 from lehr.batches import is_loader, keep_loader
-from lehr.memory import Memory
+from lehr.memory import Memory, lends
 from lehr.rng import RandomState, loader_generators
 from lehr.scheduler import Scheduler, schedulers_of
 
@@ -38,7 +38,8 @@ class Snapshot:
     Parameters, buffers, gradients and which parameters want one, training modes, the optimizers'
     state, hyper-parameters and attributes, the place of loaders, and the random generators of
     Python, numpy and torch (CPU and CUDA). Tensors come back in place: whoever holds one sees it
-    restored. Gradients are not copied: `begin` sets them aside for what follows.
+    restored. `begin` sets gradients aside for what follows; copied are only those whose memory
+    others write to as well, such as the buckets of `DistributedDataParallel`.
 
     Args:
         modules: The modules that are trained.
@@ -90,10 +91,15 @@ class Snapshot:
             *(_keep_items(module._parameters) for module in modules),  # noqa: SLF001
             *(_keep_items(module._buffers) for module in modules),  # noqa: SLF001
             *(memory.hold(tensor) for tensor in (*self._params, *buffers.values())),
-            *(memory.hold(one.state) for one in layers if hasattr(one, "state")),
+            *(
+                memory.hold(one.state)
+                for one in layers
+                if isinstance(getattr(one, "state", None), dict)
+            ),
             *(hypers.keep(optimizer, memory.hold) for optimizer in self._optimizers),
             *(partial(setattr, p, "requires_grad", p.requires_grad) for p in self._params),
             *(partial(setattr, p, "grad", p.grad) for p in self._params),
+            *(memory.hold(p.grad) for p in self._params if p.grad is not None and lends(p.grad)),
             *(partial(setattr, module, "training", module.training) for module in modules),
             *(
                 partial(module.set_extra_state, copy.deepcopy(module.get_extra_state()))
