@@ -52,3 +52,39 @@ def test_gradients_in_a_buffer_of_the_loop_are_as_before():
             finder.record(1.0)
     assert flat.tolist() == [0, 1, 2, 3, 4]
     assert model.weight.grad.tolist() == [[0, 1, 2, 3]]
+
+
+def moved(change):
+    """Whether a model's weights come back in place from a sweep that does `change` to one."""
+    torch.manual_seed(0)
+    model = nn.Linear(400, 400)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before, weight = plain(list(model.parameters())), model.weight
+    other = weight.detach()[:, ::2]
+    with Finder(model, optimizer, num_it=1) as finder:
+        for _ in finder:
+            finder.record(1.0)
+        change(model.weight.data.untyped_storage())
+    assert model.weight is weight
+    assert other.data_ptr() == weight.data_ptr()
+    return plain(list(model.parameters())) == before
+
+
+@pytest.mark.parametrize("size", [0, 4, 10**6])
+def test_memory_that_was_resized_is_as_before(size):
+    assert moved(lambda storage: storage.resize_(size))
+
+
+def test_a_parameter_without_its_memory_stays_so():
+    """As the shards of a model between two uses."""
+    model = nn.Linear(4, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.weight.untyped_storage().resize_(0)
+    with Finder(model, optimizer, num_it=2) as finder:
+        for _ in finder:
+            model.weight.untyped_storage().resize_(64)
+            model.weight.data.fill_(1)
+            model.weight.untyped_storage().resize_(0)
+            finder.record(1.0)
+    assert model.weight.untyped_storage().nbytes() == 0
+    assert model.weight.shape == (4, 4)
