@@ -1,5 +1,7 @@
 //! The part of the protobuf message `Event` that holds scalars. What is not known is passed over.
 
+use std::borrow::Cow;
+
 /// Why bytes are no message.
 type Result<T> = std::result::Result<T, &'static str>;
 
@@ -7,18 +9,18 @@ const CUT: &str = "its message breaks off within a field";
 
 /// An event: when, at which step, and what was logged.
 #[derive(Debug, Default)]
-pub struct Event {
+pub struct Event<'a> {
     pub time: f64,
     pub step: i64,
     /// Whether a writer says that it starts at this step: what was at or after it is void.
     pub restarts: bool,
-    pub values: Vec<Entry>,
+    pub values: Vec<Entry<'a>>,
 }
 
 /// A tag and what was logged under it.
 #[derive(Debug)]
-pub struct Entry {
-    pub tag: String,
+pub struct Entry<'a> {
+    pub tag: Cow<'a, str>,
     /// Whether its metadata, if there are any, say that its tensors are scalars.
     pub scalar: Option<bool>,
     pub value: Value,
@@ -33,8 +35,8 @@ pub enum Value {
     Other,
 }
 
-impl Event {
-    pub fn read(message: &[u8]) -> Result<Self> {
+impl<'a> Event<'a> {
+    pub fn read(message: &'a [u8]) -> Result<Self> {
         let mut event = Self::default();
         for field in Fields(message) {
             match field? {
@@ -62,12 +64,12 @@ impl Event {
     }
 }
 
-impl Entry {
-    fn read(message: &[u8]) -> Result<Self> {
-        let mut entry = Self { tag: String::new(), scalar: None, value: Value::Other };
+impl<'a> Entry<'a> {
+    fn read(message: &'a [u8]) -> Result<Self> {
+        let mut entry = Self { tag: Cow::default(), scalar: None, value: Value::Other };
         for field in Fields(message) {
             match field? {
-                (1, Field::Bytes(tag)) => entry.tag = String::from_utf8_lossy(tag).into_owned(),
+                (1, Field::Bytes(tag)) => entry.tag = String::from_utf8_lossy(tag),
                 (2, Field::Four(bytes)) => {
                     entry.value = Value::Number(f64::from(f32::from_le_bytes(bytes)));
                 }
