@@ -90,7 +90,6 @@ class Options:
         group: Which of several columns of rates, or lists of them, from 0 on; the last by default.
         smoothing: How the losses were averaged, "none" for not at all; `None` for what the format
             says.
-        part: (i, n) where the source is to be read in n parts and this is the i-th, from 1 on.
     """
 
     lr: tuple[str, ...] = ()
@@ -99,7 +98,6 @@ class Options:
     step: tuple[str, ...] = ()
     group: int = -1
     smoothing: str | None = None
-    part: tuple[int, int] = (1, 1)
 
     def averaged(self, smoothing: str | None) -> str | None:
         """Return how losses were averaged: as the caller says, or else as found."""
@@ -140,15 +138,18 @@ class Columns:
     step: str | None
 
     @property
+    def numbers(self) -> list[str]:
+        """The columns of rates, losses and steps, each once."""
+        names = [name for pair in self.pairs for name in (pair.lr, pair.loss)]
+        return list(dict.fromkeys([*names, *([self.step] if self.step else [])]))
+
+    @property
     def names(self) -> list[str]:
         """All of these columns, each once."""
-        of_pairs = [name for pair in self.pairs for name in (pair.lr, pair.loss)]
-        return list(dict.fromkeys([*of_pairs, *filter(None, (self.run, self.step))]))
+        return [*self.numbers, *([self.run] if self.run else [])]
 
 
-def options(
-    lr: Any, loss: Any, run: Any, step: Any, smoothing: str | None, part: tuple[int, int] = (1, 1)
-) -> Options:
+def options(lr: Any, loss: Any, run: Any, step: Any, smoothing: str | None) -> Options:
     """Return the arguments of `read` about columns, checked.
 
     Raises:
@@ -160,7 +161,7 @@ def options(
     if len(names["lr"]) == 1 and (found := re.fullmatch(r"(.*)\[(-?\d+)\]", names["lr"][0])):
         names["lr"] = (found[1],) if found[1] != "lr" else ()
         group = int(found[2])
-    return Options(**names, group=group, smoothing=smoothing, part=part)
+    return Options(**names, group=group, smoothing=smoothing)
 
 
 def find(names: Iterable[str], role: str, wanted: Sequence[str] = ()) -> list[str]:

@@ -162,7 +162,8 @@ class Objects:
     def _table(self, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> Iterator[Any]:
         table = _table(rows)
         found = columns.choose(table.column_names, self._asked)
-        yield from points.curves(table, found, self._report, places.__getitem__)
+        table = points.cleaned(table, found, self._report, places.__getitem__)
+        yield from points.curves(table, found)
 
     def _skip(self, place: str, reason: str) -> None:
         self._met = True

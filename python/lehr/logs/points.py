@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +25,36 @@ if TYPE_CHECKING:
 NULLS = ("", "na", "n/a", "#n/a", "null", "none", "<na>", "-")
 
 
-def curves(
+def cleaned(
     table: pa.Table, columns: Columns, report: Report, place: Callable[[int], str]
-) -> Iterator[Block]:
-    """Yield the curves of a table, runs in the order of their first rows.
+) -> pa.Table:
+    """Return a table with rates, losses and steps as float64, without the rows that have texts.
+
+    Args:
+        table: Rows, of numbers or of texts.
+        columns: The columns to read.
+        report: Told of rows that are left out.
+        place: The place of a row, by its number from 0 on.
+
+    Raises:
+        Unread: A column is neither of numbers nor of texts.
+    """
+    arrow = need("pyarrow", "`lehr.logs`")
+    bad: dict[int, str] = {}
+    for name in columns.numbers:
+        index = table.column_names.index(name)
+        table = table.set_column(index, name, _numbers(table[name], name, bad))
+    for row in sorted(bad):
+        report.skip(place(row), bad[row])
+    if not bad:
+        return table
+    whole = np.ones(len(table), dtype=bool)
+    whole[list(bad)] = False
+    return table.filter(arrow.array(whole))
+
+
+def curves(table: pa.Table, columns: Columns) -> Iterator[Block]:
+    """Yield the curves of a table that was `cleaned`, runs in the order of their first rows.
 
     A point is a row with a rate and a loss. Where these stand on different rows of a step they
     are joined: a loss takes the last rate of its step. The points of a run are sorted by step,
@@ -38,27 +63,22 @@ def curves(
     Args:
         table: The rows. Columns whose value is the same throughout each run are metadata.
         columns: The columns to read.
-        report: Where rows that cannot be read are told.
-        place: The place of a row, by its number from 0 on.
+
+    Raises:
+        Unread: There is no point.
     """
-    bad: set[int] = set()
-    steps = None
-    if columns.step is not None:
-        steps = _numbers(table[columns.step], columns.step, report, place, bad)
+    steps = None if columns.step is None else _floats(table[columns.step])
     codes, runs = _runs(table, columns.run)
     for pair in columns.pairs:
-        lrs = _numbers(table[pair.lr], pair.lr, report, place, bad)
-        losses = _numbers(table[pair.loss], pair.loss, report, place, bad)
+        lrs, losses = _floats(table[pair.lr]), _floats(table[pair.loss])
         has_lr, has_loss = ~_null(table[pair.lr]), ~_null(table[pair.loss])
-        whole = np.ones(len(table), dtype=bool)
-        whole[list(bad)] = False
         if steps is not None:
-            fill = _joined(codes, steps, has_lr & whole, has_loss & ~has_lr & whole)
-            lrs[fill[0]] = lrs[fill[1]]
-            has_lr[fill[0]] = True
-        rows = np.flatnonzero(has_lr & has_loss & whole)
+            wanting, found = _joined(codes, steps, has_lr, has_loss & ~has_lr)
+            lrs[wanting] = lrs[found]
+            has_lr[wanting] = True
+        rows = np.flatnonzero(has_lr & has_loss)
         if len(rows) == 0:
-            raise Unread(_empty(pair, has_lr, has_loss, steps is not None))
+            raise Unread(_empty(pair, has_lr, has_loss))
         rows = rows[_order(codes[rows], None if steps is None else steps[rows])]
         yield _block(table, columns, pair, rows, (codes, runs, lrs, losses))
 
@@ -132,7 +152,7 @@ def _metadata(
     count, constant = len(offsets) - 1, {}
     for name in table.column_names:
         kind = table[name].type
-        if name in columns.names or not (_plain(kind) or arrow.types.is_dictionary(kind)):
+        if name in columns.names or not plain(kind):
             continue
         column = table[name].combine_chunks()
         if not arrow.types.is_dictionary(kind):
@@ -168,12 +188,15 @@ def _whole(column: Any) -> Any:
 
 
 def _null(column: Any) -> NDArray[np.bool_]:
-    nulls: NDArray[np.bool_] = np.asarray(column.is_null())
+    nulls: NDArray[np.bool_] = np.array(column.is_null())
     return nulls
 
 
-def _plain(kind: Any) -> bool:
-    types = need("pyarrow.types", "`lehr.logs`")
+def plain(kind: Any) -> bool:
+    """Return whether values of a type are single numbers, texts or flags."""
+    types = need("pyarrow", "`lehr.logs`").types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
     tests = (
         types.is_string,
         types.is_large_string,
@@ -185,32 +208,30 @@ def _plain(kind: Any) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _numbers(
-    column: Any, name: str, report: Report, place: Callable[[int], str], bad: set[int]
-) -> Floats:
-    """Return a column as numbers, NaN where there is none; texts among them are told of."""
+def _floats(column: Any) -> Floats:
+    return np.array(column, dtype=np.float64)
+
+
+def _numbers(column: Any, name: str, bad: dict[int, str]) -> Any:
+    """Return a column as numbers; rows of texts that are none are `bad`, with the reason."""
     arrow = need("pyarrow", "`lehr.logs`")
     if arrow.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if not _plain(column.type) and not arrow.types.is_null(column.type):
+    if not plain(column.type) and not arrow.types.is_null(column.type):
         raise Unread(f"has no numbers in its column {name!r}, but {column.type}")
     try:
-        numbers: Floats = np.array(column.cast(arrow.float64()), dtype=np.float64)
+        return column.cast(arrow.float64())
     except arrow.ArrowInvalid:
         values = column.to_pylist()
-        numbers = np.full(len(values), math.nan)
-        for row, text in enumerate(values):
-            try:
-                numbers[row] = math.nan if text is None else float(text)
-            except ValueError:
-                if row not in bad:
-                    report.skip(place(row), f"{text!r} is no number, in the column {name!r}")
-                bad.add(row)
-    return numbers
+    for row, text in enumerate(values):
+        try:
+            values[row] = None if text is None else float(text)
+        except ValueError:
+            values[row] = None
+            bad.setdefault(row, f"{text[:60]!r} is no number, in the column {name!r}")
+    return arrow.array(values, arrow.float64())
 
 
-def _empty(
-    pair: Pair, has_lr: NDArray[np.bool_], has_loss: NDArray[np.bool_], stepped: bool
-) -> str:
+def _empty(pair: Pair, has_lr: NDArray[np.bool_], has_loss: NDArray[np.bool_]) -> str:
     counts = f"{has_lr.sum()} rates in {pair.lr!r} and {has_loss.sum()} losses in {pair.loss!r}"
-    return f"has no row with both, of {counts}" + ("" if stepped else ", and no column of steps")
+    return f"has no row or step with both, of {counts}"

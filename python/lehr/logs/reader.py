@@ -9,6 +9,7 @@ from lehr._extras import need
 from lehr.arguments import integer
 from lehr.logs import columns
 from lehr.logs.assemble import Assembler, Block, schema
+from lehr.logs.columnar import dealt
 from lehr.logs.formats import detect, formats
 from lehr.logs.report import Report
 from lehr.logs.sources import Source, Unread, sources
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lehr.logs.formats import Format
+from lehr.logs.formats import Format
 
 _SMOOTHINGS = ("fastai", "lightning", "torch_lr_finder", "ignite", "none")
 
@@ -146,8 +147,8 @@ def read(
     claims = [one for one in known.values() if hasattr(one, "claim")]
     if format is not None:
         claims = [one for one in claims if one.name == format]
-    found = sources(paths, claims)
-    return Logs(found[part[0] - 1 :: part[1]], asked, known[format] if format else None)
+    found = dealt(sources(paths, claims), part, asked)
+    return Logs(found, asked, known[format] if format else None)
 
 
 def _part(shard: Any) -> tuple[int, int]:

@@ -168,6 +168,7 @@ class Source:
         files: As given.
         members: As given.
         claimed_by: As given.
+        row_groups: The row groups to read, of a file that is read in parts; `None` for all.
     """
 
     def __init__(
@@ -178,6 +179,7 @@ class Source:
         self.members = tuple(members)
         self.claimed_by = claimed_by
         self.name = files.name(path)
+        self.row_groups: tuple[int, ...] | None = None
         self._kept: dict[str, Any] = {}
 
     @property

@@ -99,7 +99,7 @@ def proved(lrs: NDArray[np.float64], losses: NDArray[np.float64]) -> str | None:
 
 
 def _same(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return losses.astype(np.float32) == losses
+    return np.equal(losses.astype(np.float32), losses)
 
 
 def _float32(losses: NDArray[np.float64]) -> bool:

@@ -1,0 +1,275 @@
+"""Tables as text: comma-separated values and their like."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lehr._extras import need
+from lehr.logs import columns, points
+from lehr.logs.sources import Source, Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    import pyarrow as pa
+
+    from lehr.logs.columns import Options
+    from lehr.logs.report import Report
+
+_DELIMITERS = ",\t;|"
+_SUFFIXES = (".csv", ".tsv", ".tab")
+# As large as pyarrow's blocks are, a row is not.
+_BLOCK = 1 << 20
+
+
+class Header(NamedTuple):
+    """The first line of a table.
+
+    Attributes:
+        names: The names of its columns; none where it is no table.
+        delimiter: What stands between them.
+        encoding: Of the file.
+        line: Its number, from 1 on.
+    """
+
+    names: tuple[str, ...]
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    line: int = 1
+
+
+class Table:
+    """Tables of one tool, or of any.
+
+    Args:
+        name: The name of the format.
+        told: Whether the names of columns, and the name of the file, are of this tool.
+        without: What to say more of a table without rates.
+    """
+
+    def __init__(self, name: str, told: Callable[[Header, str], bool], without: str = "") -> None:
+        self.name = name
+        self._told = told
+        self._without = without
+
+    def detect(self, source: Source) -> bool:
+        """Return whether the first line names the columns of this tool."""
+        header = source.kept("table", header_of)
+        return len(header.names) > 1 and self._told(header, source.base)
+
+    def read(self, source: Source, asked: Options, report: Report) -> Iterator[Any]:
+        """Yield the curves of a table."""
+        header = source.kept("table", header_of)
+        if not header.names:
+            raise Unread(
+                "is empty" if not source.head.strip() else "has no line that names columns"
+            )
+        try:
+            found = columns.choose(header.names, asked)
+        except Unread as error:
+            raise Unread(f"{error}{self._without}") from error
+        reader = _Reader(source, header, found, report)
+        table = reader.table()
+        if len(table):
+            yield from points.curves(table, found)
+        elif not reader.broken and not reader.told:
+            raise Unread("has no row below the names of its columns")
+        if reader.broken:
+            raise Unread(reader.broken)
+
+
+def header_of(source: Source) -> Header:
+    """Return the header of a table; one without names if it is none."""
+    head = source.head
+    encoding = "utf-16" if head[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8"
+    text = head.decode(encoding, errors="replace").removeprefix("\ufeff")
+    lines = text.splitlines()
+    full = [index for index, line in enumerate(lines) if line.strip()]
+    if not full or "\0" in text:
+        return Header(())
+    line = lines[full[0]]
+    delimiter = max(_DELIMITERS, key=line.count)
+    names: list[str] = []
+    for name in next(csv.reader([line], delimiter=delimiter)):
+        name = name.strip()  # noqa: PLW2901
+        names.append(name if name not in names else f"{name}#{names.count(name) + 1}")
+    return Header(tuple(names), delimiter, encoding, full[0] + 1)
+
+
+def _lightning(header: Header, base: str) -> bool:
+    names = header.names
+    monitored = any(name.startswith("lr-") for name in names) and "step" in names
+    # The logger sorts the names.
+    written = base == "metrics.csv" and {"epoch", "step"} <= set(names)
+    return monitored or (written and list(names) == sorted(names))
+
+
+def _fastai(header: Header, _: str) -> bool:
+    return header.names[:3] == ("epoch", "train_loss", "valid_loss")
+
+
+def _keras(header: Header, _: str) -> bool:
+    first, *rest = header.names
+    rates = "learning_rate" if "learning_rate" in rest else "lr"
+    return first == "epoch" and rest == sorted(rest) and {"loss", rates} <= set(rest)
+
+
+def _any(header: Header, base: str) -> bool:
+    if base.endswith(_SUFFIXES):
+        return True
+    roles = [bool(columns.find(header.names, role, ())) for role in ("lr", "loss")]
+    return all(roles)
+
+
+FORMATS = (
+    Table("lightning", _lightning, ", of which a LearningRateMonitor adds the rates"),
+    Table("fastai_history", _fastai, ", for CSVLogger of fastai writes the losses of epochs alone"),
+    Table("keras", _keras),
+    Table("csv", _any),
+)
+
+
+class _Stream(io.RawIOBase):
+    """A file that keeps its last bytes in mind."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.last = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = self._file.read(len(buffer))
+        buffer[: len(read)] = read
+        self.last = (self.last + read[-2:])[-2:]
+        return len(read)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Reader:
+    """What reads the rows of a table, block by block.
+
+    Attributes:
+        broken: Where and why the file breaks off; empty where it does not.
+        told: Whether rows were told of.
+    """
+
+    def __init__(
+        self, source: Source, header: Header, found: columns.Columns, report: Report
+    ) -> None:
+        self._source = source
+        self._header = header
+        self._columns = found
+        self._report = report
+        self._odd: list[int] = []
+        self._row = 0
+        self.broken = ""
+        self.told = False
+
+    def table(self) -> pa.Table:
+        """Return all rows that can be read."""
+        arrow = need("pyarrow", "a table")
+        batches: list[pa.Table] = []
+        try:
+            with _Stream(self._source.open()) as stream:
+                last = None
+                for batch in self._batches(stream):
+                    if last is not None:
+                        batches.append(self._clean(last))
+                    last = batch
+                if last is not None:
+                    if not stream.last.rstrip(b"\0").endswith((b"\n", b"\r")):
+                        last = self._uncut(last)
+                    batches.append(self._clean(last))
+        except (arrow.ArrowException, OSError, EOFError) as error:
+            self.broken = f"breaks off below line {self._line(self._row - 1)}: {error}"
+        return arrow.concat_tables(batches) if batches else []
+
+    def _batches(self, stream: _Stream) -> Iterator[pa.Table]:
+        arrow = need("pyarrow", "a table")
+        from pyarrow import csv as reader
+
+        header = self._header
+        nulls = [*points.NULLS, *map(str.upper, points.NULLS)]
+        with reader.open_csv(
+            arrow.PythonFile(stream, mode="r"),
+            reader.ReadOptions(
+                use_threads=False,
+                block_size=_BLOCK,
+                encoding=header.encoding,
+                column_names=list(header.names),
+                skip_rows=header.line,
+            ),
+            reader.ParseOptions(
+                delimiter=header.delimiter,
+                ignore_empty_lines=False,
+                invalid_row_handler=self._invalid,
+            ),
+            reader.ConvertOptions(
+                column_types=dict.fromkeys(header.names, arrow.binary()),
+                null_values=nulls,
+                strings_can_be_null=True,
+            ),
+        ) as opened:
+            for batch in opened:
+                yield arrow.Table.from_batches([batch])
+
+    def _clean(self, table: pa.Table) -> pa.Table:
+        start = self._row
+        self._row += len(table)
+        for index, name in enumerate(table.column_names):
+            table = table.set_column(index, name, self._decoded(table[name]))
+        before = len(table)
+        table = points.cleaned(
+            table, self._columns, self._report, lambda row: self._at(start + row)
+        )
+        self.told |= len(table) < before
+        return table
+
+    def _decoded(self, column: Any) -> Any:
+        arrow = need("pyarrow", "a table")
+        try:
+            return column.cast(arrow.string())
+        except arrow.ArrowInvalid:
+            self._report.note("texts are no UTF-8, and what is none of it is replaced")
+            texts = [
+                None if value is None else value.decode(errors="replace")
+                for value in column.to_pylist()
+            ]
+            return arrow.chunked_array([texts], arrow.string())
+
+    def _uncut(self, table: pa.Table) -> pa.Table:
+        """Return the rows without the last, which has no end: a number in it may be cut off."""
+        if len(self._odd) and self._odd[-1] > self._line(self._row + len(table) - 1):
+            return table  # it was left out for its columns
+        self._skip(self._at(self._row + len(table) - 1), "the file ends within this line")
+        return table.slice(0, len(table) - 1)
+
+    def _invalid(self, row: Any) -> str:
+        # Rows count from 1 on, below what was skipped.
+        number = row.number + self._header.line if row.number else 0
+        self._odd.append(number)
+        if row.text.strip():
+            reason = f"has {row.actual_columns} columns instead of {row.expected_columns}"
+            self._skip(f"{self._source.name}:{number}", reason)
+        return "skip"
+
+    def _skip(self, place: str, reason: str) -> None:
+        self.told = True
+        self._report.skip(place, reason)
+
+    def _line(self, row: int) -> int:
+        line = self._header.line + 1 + row
+        for odd in self._odd:
+            line += odd <= line
+        return line
+
+    def _at(self, row: int) -> str:
+        return f"{self._source.name}:{self._line(row)}"
