@@ -74,8 +74,11 @@ class Objects:
         Raises:
             Unread: The source is `whole`, and no curve was met, nor anything told of.
         """
-        if (self._rows and columns.find(self._keys, "lr", ())) or self._asked.lr:
-            yield from self._table(self._rows, self._places)
+        if self._rows and (self._asked.lr or columns.find(self._keys, "lr")):
+            try:
+                yield from self._table(self._rows, self._places)
+            except Unread as error:
+                raise Unread(str(error), self._places[0] if self._places else None) from error
         elif whole and not self._met:
             raise Unread(f"has no rates and losses{columns.has(list(self._keys))}")
 
@@ -206,7 +209,9 @@ def numbers(values: Any, name: str, *, missing: bool = False) -> NDArray[np.floa
                 raise ValueError  # noqa: TRY004, TRY301 (caught below)
             result[index] = float(one)
         except (ValueError, OverflowError):
-            raise Unread(f"`{name}[{index}]` should be a number, is {one!r}"[:200]) from None
+            raise Unread(
+                f"`{name}[{index}]` should be a number, is {json.dumps(one)}"[:200]
+            ) from None
     return result
 
 
@@ -226,9 +231,11 @@ def _rates(
 
 def _is_numbers(value: Any) -> bool:
     """Return whether it is a list of numbers, or of lists of them, as far as its start tells."""
+    if not isinstance(value, list):
+        return False
     while isinstance(value, list) and value:
         value = value[0]
-    return isinstance(value, (int, float, str)) or value is None or value == []
+    return value is None or value == [] or isinstance(value, (int, float, str))
 
 
 def _holds_objects(value: Any) -> bool:

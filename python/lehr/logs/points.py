@@ -188,7 +188,7 @@ def _whole(column: Any) -> Any:
 
 
 def _null(column: Any) -> NDArray[np.bool_]:
-    nulls: NDArray[np.bool_] = np.array(column.is_null())
+    nulls: NDArray[np.bool_] = np.array(column.is_null(), dtype=bool, copy=True)
     return nulls
 
 
@@ -209,7 +209,8 @@ def plain(kind: Any) -> bool:
 
 
 def _floats(column: Any) -> Floats:
-    return np.array(column, dtype=np.float64)
+    # A copy: joining writes into it.
+    return np.array(column.to_numpy(), dtype=np.float64)
 
 
 def _numbers(column: Any, name: str, bad: dict[int, str]) -> Any:

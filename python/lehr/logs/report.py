@@ -31,7 +31,7 @@ class Report:
         files: The number of sources with a curve, by format.
         skipped: What was not read, as `Skip`s in the order met: whole sources, and curves and rows
             of others. Of one source the first hundred are listed, and one more counts the rest.
-        notes: What a file leaves open about curves that were read, and of how many.
+        notes: What files leave open about what was read, and how often.
     """
 
     def __init__(self, total: int = 0) -> None:
@@ -56,7 +56,7 @@ class Report:
             self.skipped.append(Skip(place, reason))
 
     def note(self, text: str, count: int = 1) -> None:
-        """Say what the file of a curve leaves open."""
+        """Say what a file leaves open."""
         self.notes[text] += count
 
     def end(self, name: str) -> None:
@@ -76,7 +76,7 @@ class Report:
             lines += [f"  {place}: {reason}" for place, reason in self.skipped[:10]]
             if len(self.skipped) > 10:  # noqa: PLR2004 (a summary is short)
                 lines.append(f"  and {len(self.skipped) - 10} more")
-        lines += [f"note: of {_count(n, 'curve')}, {text}" for text, n in self.notes.items()]
+        lines += [f"note, {_count(n, 'time')}: {text}" for text, n in self.notes.items()]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # How much of a file its format is told by.
 HEAD = 1 << 16
+_PIECE = 1 << 10
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -129,6 +130,25 @@ class Remote(Local):
         return str(self.fs.unstrip_protocol(path))
 
 
+class _Pieces(io.RawIOBase):
+    """A decompressing stream in small pieces, since one that breaks off loses what it asked for."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._stream.read(min(len(buffer), _PIECE))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
 class Folder(NamedTuple):
     """A folder, as a format is asked whether any of it belongs together.
 
@@ -207,8 +227,15 @@ class Source:
         """The first 64 KiB, decompressed; nothing of a folder."""
         if self.members:
             return b""
+        head = b""
         with self.open() as file:
-            return file.read(HEAD)
+            try:
+                while len(head) < HEAD and (more := file.read1(HEAD - len(head))):
+                    head += more
+            except (OSError, EOFError):
+                if not head:
+                    raise
+        return head
 
     @property
     def size(self) -> int:
@@ -223,13 +250,18 @@ class Source:
         """Return the file as it lies there, seekable."""
         return self.files.open(self.path)
 
-    def open(self) -> BinaryIO:
-        """Return the file decompressed, from its beginning; not seekable if it is compressed."""
+    def open(self) -> io.BufferedReader:
+        """Return the file decompressed, from its beginning; not seekable if it is compressed.
+
+        Where it is cut off within what is compressed, `read1` and reading lines give what comes
+        before; then, as every `read`, they raise an `OSError`.
+        """
         if self.compression is None:
-            return self.raw()
+            file: Any = self.raw()
+            return file if hasattr(file, "read1") else io.BufferedReader(file)
         arrow = need("pyarrow", "a compressed file")
         raw = arrow.PythonFile(self.raw(), mode="r")
-        return io.BufferedReader(arrow.CompressedInputStream(raw, self.compression))
+        return io.BufferedReader(_Pieces(arrow.CompressedInputStream(raw, self.compression)))
 
     def text(self, errors: str = "strict") -> TextIO:
         """Return the file decompressed and decoded: UTF-8, or UTF-16 where a mark says so."""

@@ -12,7 +12,6 @@ from lehr.logs.sources import Source, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
     import pyarrow as pa
 
@@ -120,7 +119,7 @@ def _keras(header: Header, _: str) -> bool:
 def _any(header: Header, base: str) -> bool:
     if base.endswith(_SUFFIXES):
         return True
-    roles = [bool(columns.find(header.names, role, ())) for role in ("lr", "loss")]
+    roles = [bool(columns.find(header.names, role)) for role in ("lr", "loss")]
     return all(roles)
 
 
@@ -133,17 +132,22 @@ FORMATS = (
 
 
 class _Stream(io.RawIOBase):
-    """A file that keeps its last bytes in mind."""
+    """A file that ends where it breaks off, and keeps that and its last bytes in mind."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
         self.last = b""
+        self.broken = ""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        read = self._file.read(len(buffer))
+        try:
+            read = self._file.read1(len(buffer))
+        except (OSError, EOFError) as error:
+            self.broken = str(error)
+            return 0
         buffer[: len(read)] = read
         self.last = (self.last + read[-2:])[-2:]
         return len(read)
@@ -188,8 +192,10 @@ class _Reader:
                     if not stream.last.rstrip(b"\0").endswith((b"\n", b"\r")):
                         last = self._uncut(last)
                     batches.append(self._clean(last))
+                if stream.broken:
+                    self.broken = self._broken(stream.broken)
         except (arrow.ArrowException, OSError, EOFError) as error:
-            self.broken = f"breaks off below line {self._line(self._row - 1)}: {error}"
+            self.broken = self._broken(error)
         return arrow.concat_tables(batches) if batches else []
 
     def _batches(self, stream: _Stream) -> Iterator[pa.Table]:
@@ -249,21 +255,25 @@ class _Reader:
         """Return the rows without the last, which has no end: a number in it may be cut off."""
         if len(self._odd) and self._odd[-1] > self._line(self._row + len(table) - 1):
             return table  # it was left out for its columns
-        self._skip(self._at(self._row + len(table) - 1), "the file ends within this line")
+        self._skip(
+            self._at(self._row + len(table) - 1),
+            "the file ends within this line, so its last curve may go on",
+        )
         return table.slice(0, len(table) - 1)
 
     def _invalid(self, row: Any) -> str:
-        # Rows count from 1 on, below what was skipped.
-        number = row.number + self._header.line if row.number else 0
-        self._odd.append(number)
+        self._odd.append(row.number)
         if row.text.strip():
             reason = f"has {row.actual_columns} columns instead of {row.expected_columns}"
-            self._skip(f"{self._source.name}:{number}", reason)
+            self._skip(f"{self._source.name}:{row.number}", reason)
         return "skip"
 
     def _skip(self, place: str, reason: str) -> None:
         self.told = True
         self._report.skip(place, reason)
+
+    def _broken(self, error: object) -> str:
+        return f"breaks off below line {self._line(self._row - 1)}: {error}"
 
     def _line(self, row: int) -> int:
         line = self._header.line + 1 + row
