@@ -463,3 +463,21 @@ def test_json_with_a_number_beyond_float64_is_refused():
     for other in (None, 3, ["{}"]):
         with pytest.raises(TypeError, match="`text` must be a string or bytes, got"):
             Sweep.from_json(other)
+
+
+def test_suggestions_are_values_whose_nan_is_nan_and_whose_mapping_is_their_own():
+    sweep = Sweep([1e-3, 1e-2], [1.0, 2.0])
+    none = sweep.suggest()
+    assert none == sweep.suggest() == pickle.loads(pickle.dumps(none))
+    assert hash(none) == hash(sweep.suggest())
+    assert not none != sweep.suggest()  # noqa: SIM202 (its own method)
+    assert none != none._replace(lr=1.0)
+    assert none != none._replace(others={"valley": 1.0})
+    first, second = Suggestion(1.0, None), Suggestion(2.0, None, others={"a": 1.0})
+    with pytest.raises(TypeError):
+        first.others["x"] = 1
+    assert first.others == {}
+    assert pickle.loads(pickle.dumps(second)) == second
+    assert sweep.with_suggestions({"a": first}).suggestions["a"] == first
+    with pytest.raises(TypeError, match="`method` must be one of robust, valley"):
+        sweep.suggest(["valley"])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "DEBUG",
+    "METHODS",
     "VERSION",
     "EventReader",
     "Laid",
@@ -28,6 +29,7 @@ __all__ = [
     "SweepState",
     "Writer",
     "_Noop",
+    "ask",
     "average",
     "carried_step",
     "combine_lengths",
@@ -42,6 +44,7 @@ __all__ = [
     "lightning",
     "minimum",
     "one_cycle_lr",
+    "order_by_run",
     "pool",
     "reduced_lr",
     "robust",
@@ -56,6 +59,7 @@ __all__ = [
     "smooth_local",
     "spread",
     "steep",
+    "suggest_many",
     "sweep_lr",
     "torch_lr_finder",
     "trend",
@@ -70,6 +74,7 @@ _Numbers: TypeAlias = Iterable[SupportsFloat] | NDArray[np.generic]
 _Ends: TypeAlias = SupportsFloat | _Numbers
 
 VERSION: str
+METHODS: list[str]
 DEBUG: bool
 
 @final
@@ -550,33 +555,45 @@ def steep(
     """
 
 def robust(
-    lrs: _Numbers, losses: _Numbers, steps: SupportsFloat | None = None, **constants: SupportsFloat
+    lrs: _Numbers,
+    losses: _Numbers,
+    steps: SupportsFloat | None = None,
+    diverged: bool = False,
+    **constants: SupportsFloat,
 ) -> tuple[float, tuple[float, float], float, str, str, float]:
     """Suggest a rate between where the loss has fallen and where it breaks away, and judge it.
 
     The losses are raw ones. With x the decimal logarithm of the rate, P the median of the first
     35 % of a running median of 3, sigma the noise there (median absolute difference of neighbours,
     scaled to a standard deviation), s a centred local-linear smoother over half a decade to either
-    side of the losses capped at `P + 3 |P - least| + 5 sigma`, and e its standard error:
+    side of the losses capped at `P + 3 |P - least| + 5 sigma`, and e its standard error, or the
+    median of `|s - P|` in those 35 % where that is more:
 
     - the drop is `D = P - min s`, its signal-to-noise ratio `q = D / e`;
     - t is where 90 % of the drop is done;
-    - d, where the loss breaks away, is the first x behind the minimum with `s` above it by
-      `max(D, 9 e)`; or 0.3 decades behind the first of two spikes within 0.6 decades, losses
-      above P by more than 5 sigma and half more than any before, if that is sooner; else the end;
+    - d, where the loss breaks away, is the soonest of: the first x behind the minimum with `s`
+      above it by `max(D, 9 e)`; 0.3 decades behind the first of `4 (n / 12.5)^(1/4)` spikes with at
+      most 0.6 decades between neighbours, losses above P by more than 5 sigma and more than three
+      times what the running median is at most in those 35 %; where the loss is no longer finite.
+      Else it is the end;
     - `x = d - w (3/4 min(d - t, 9/4) + 0.42) - 0.9 (1 - w) + 0.65 log10(n / 12.5)`, with
-      `w = q^4 / (q^4 + 6^4)` and n iterations a decade. Without a break 9/4 is 3, and x is higher
-      by 0.15. For a training of `steps` steps it is lower by `log10(steps / 170) / 3`.
+      `w = q^4 / (q^4 + 6^4)` and n iterations a decade, from 3 to 100. Without a break 9/4 is 3,
+      and x is higher by 0.15. For a training of `steps` steps, from 10 to 100,000, it is lower by
+      `log10(steps / 170) / 3`.
 
-    It stays in the swept range, and does not change when losses are scaled or shifted. It is "ok"
-    where the loss breaks away and q is at least 6, "weak" where one of them fails, "none" where
-    both do, or where fewer than 10 losses are finite or rates span less than a decade.
+    It stays in the swept range and 0.2 decades below the break, and does not change when losses are
+    scaled or shifted. It is "ok" where the loss breaks away, or ends above its least by
+    `max(0.03 D, 9 e)`, or has diverged, and q is at least 6; "weak" where one of them fails, where
+    the answer would lie below the swept range, or where the loss is lowest in its first 35 %;
+    "none" where both fail, or where fewer than 10 losses can be read or rates span less than a
+    decade.
 
     Args:
         lrs: Learning rate of each point: finite, above 0, never falling; at least one.
-        losses: As many losses. The curve ends before two in a row that are not finite; others
-            that are not are left out.
+        losses: As many losses. The curve begins at the first finite one and ends before two in a
+            row that are not, or a last one; others that are not are left out.
         steps: Length of the training to come in steps, at least 1.
+        diverged: Whether the sweep is known to have ended because its loss diverged.
         constants: The rule's constants by their names in `lehr_core::suggest::Constants`.
 
     Returns:
@@ -587,7 +604,7 @@ def robust(
     Raises:
         TypeError: An argument is of another kind, or there is no such constant.
         ValueError: The lengths differ, there is no point, a rate is not a finite number above 0
-            or is below the one before it, or `steps` is below 1.
+            or is below the one before it, `steps` is below 1, or a constant is out of range.
 
     Example:
         >>> rates = [10 ** (i / 12 - 6) for i in range(72)]
@@ -597,6 +614,108 @@ def robust(
 
     Reference:
         `benches/suggest.py` measures what it is worth; `docs/reading-a-sweep.md` explains it.
+    """
+
+def ask(
+    lrs: _Numbers,
+    losses: _Numbers,
+    num_it: int,
+    methods: Sequence[str],
+    steps: SupportsFloat | None,
+    diverged: bool,
+) -> list[tuple[float, tuple[float, float] | None, str, tuple[float, float] | None, str, float]]:
+    """Ask rules by name about a curve of raw losses.
+
+    Args:
+        lrs: The rates.
+        losses: As many raw losses.
+        num_it: The number of iterations the sweep was meant to have.
+        methods: Names in `METHODS`.
+        steps: The length of the training to come, for the rule that heeds it.
+        diverged: Whether the sweep is known to have ended because its loss diverged.
+
+    Returns:
+        For each rule the rate, NaN where it has nothing to say; the point (rate, loss) it stands
+        on; why there is nothing or it is weak; and of "robust" the interval, the status and the
+        signal-to-noise ratio.
+
+    Raises:
+        ValueError: A name is unknown.
+
+    Example:
+        >>> ask([1e-4, 1e-3, 1e-2, 1e-1], [3, 2.5, 1, 9], 4, ["minimum"], None, False)[0][0]
+        0.001
+    """
+
+def suggest_many(
+    lrs: tuple[NDArray[Any], NDArray[Any]],
+    losses: tuple[NDArray[Any], NDArray[Any]],
+    valid: NDArray[np.bool_] | None,
+    smoothing: str | None,
+    num_it: NDArray[np.int64],
+    methods: Sequence[str],
+    steps: float | None,
+    threads: int,
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int8],
+    NDArray[np.uint8],
+    NDArray[np.int64],
+    list[NDArray[np.float64]],
+    list[NDArray[np.float64]],
+]:
+    """Ask rules about many curves; nothing is copied but float32, which becomes float64.
+
+    Args:
+        lrs: The values of lists one after the other, float32 or float64, and the int32 or int64
+            offsets at which each begins: one more than there are lists.
+        losses: Likewise, as many lists.
+        valid: Which rows hold a curve; `None` for all.
+        smoothing: How the losses were averaged, as of `curve`.
+        num_it: The iterations each sweep was meant to have: none for its points, one for all, or
+            one a curve.
+        methods: Names in `METHODS`.
+        steps: The length of the training to come.
+        threads: The number of threads; they end before this returns.
+
+    Returns:
+        The numbers of points; codes of the statuses "ok", "weak", "none" and "bad"; the bytes of
+        the reasons, and where each ends; the rates of each method; and of "robust" the lowest and
+        the highest rate, the signal-to-noise ratio and the agreement.
+
+    Raises:
+        TypeError: Values or offsets are of another type.
+        ValueError: Offsets fall or go beyond the values, numbers of lists differ, or a name is
+            unknown.
+
+    Example:
+        >>> lrs = np.array([1e-4, 1e-3, 1e-2, 1e-1]), np.array([0, 4])
+        >>> losses = np.array([3, 2.5, 1, 9], np.float32), np.array([0, 4])
+        >>> num_it = np.array([], dtype=np.int64)
+        >>> suggest_many(lrs, losses, None, None, num_it, ["minimum"], None, 1)[4]
+        [array([0.001])]
+    """
+
+def order_by_run(
+    codes: NDArray[np.int32], runs: int, steps: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
+    """Return the order of rows by run, and where each run begins in it.
+
+    Args:
+        codes: The number of each row's run, by their first rows.
+        runs: How many runs there are.
+        steps: What orders the rows of a run; equal ones stay as they are.
+
+    Returns:
+        The rows in that order, `None` where they lie so already; and `runs + 1` offsets.
+
+    Raises:
+        ValueError: A code is not below `runs`, or there are not as many steps as codes.
+
+    Example:
+        >>> order, offsets = order_by_run(np.array([0, 1, 0], dtype=np.int32), 2)
+        >>> order.tolist(), offsets.tolist()
+        ([0, 2, 1], [0, 2, 3])
     """
 
 def smooth_local(lrs: _Numbers, losses: _Numbers) -> NDArray[np.float64]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -12,15 +13,31 @@ from lehr import _core
 from lehr.arguments import at_least_one
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from numpy.typing import NDArray
 
     from lehr.sweep import Sweep
 
 
-class Suggestion(NamedTuple):
+# The names of the rules.
+METHODS: tuple[str, ...] = tuple(_core.METHODS)
+
+
+class _Fields(NamedTuple):
+    lr: float
+    point: tuple[float, float] | None
+    reason: str
+    method: str
+    interval: tuple[float, float] | None
+    status: str
+    snr: float
+    others: Mapping[str, float]
+    agreement: float
+
+
+class Suggestion(_Fields):
     """What one rule says about a sweep.
+
+    Equal to another with equal fields, where NaN equals NaN.
 
     Attributes:
         lr: The suggested value, most often a learning rate; NaN where the rule has nothing to say.
@@ -30,19 +47,53 @@ class Suggestion(NamedTuple):
         interval: The lowest and the highest rate that would do as well, where the rule says so.
         status: "ok", "weak" or "none", where the rule judges its own answer; otherwise empty.
         snr: The signal-to-noise ratio of the curve, where the rule measures it; otherwise NaN.
-        others: What other rules suggest, by name.
+        others: What other rules suggest, by name, read-only.
         agreement: How far these lie from `lr`, in decades; NaN where there are none.
     """
 
-    lr: float
-    point: tuple[float, float] | None
-    reason: str = ""
-    method: str = ""
-    interval: tuple[float, float] | None = None
-    status: str = ""
-    snr: float = math.nan
-    others: Mapping[str, float] = {}
-    agreement: float = math.nan
+    __slots__ = ()
+
+    def __new__(  # noqa: D102 (the class says what it takes)
+        cls,
+        lr: float,
+        point: tuple[float, float] | None,
+        reason: str = "",
+        method: str = "",
+        interval: tuple[float, float] | None = None,
+        status: str = "",
+        snr: float = math.nan,
+        others: Mapping[str, float] = MappingProxyType({}),
+        agreement: float = math.nan,
+    ) -> Self:
+        others = MappingProxyType(dict(others))
+        return super().__new__(
+            cls, lr, point, reason, method, interval, status, snr, others, agreement
+        )
+
+    def _key(self) -> tuple[Any, ...]:
+        items = frozenset((name, _comparable(lr)) for name, lr in self.others.items())
+        return (*map(_comparable, self._replace(others={})), items)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Suggestion) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other if isinstance(other, Suggestion) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(self._replace(others=dict(self.others)))
+
+
+def _comparable(value: Any) -> Any:
+    """Return a number, a pair or a text so that NaN is equal to NaN."""
+    if isinstance(value, tuple):
+        return tuple(_comparable(one) for one in value)
+    if isinstance(value, Mapping):
+        return None
+    return "NaN" if value != value else value  # noqa: PLR0124
 
 
 class SuggestionMethod:
@@ -81,7 +132,7 @@ def suggest(sweep: Sweep, method: str, steps: int | None = None) -> Suggestion:
         The suggestion; where there is none `lr` is NaN, `point` `None`, and `reason` says why.
 
     Raises:
-        TypeError: `steps` is no integer.
+        TypeError: `method` is no name, or `steps` no integer.
         ValueError: `method` is unknown, or `steps` is below 1.
 
     Example:
@@ -92,10 +143,23 @@ def suggest(sweep: Sweep, method: str, steps: int | None = None) -> Suggestion:
         >>> suggest(sweep, "lightning").reason
         'it needs two finite losses between the first 10 points and the last'
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         message = f"`method` must be one of {', '.join(METHODS)}, got {method!r}"
-        raise ValueError(message)
-    return METHODS[method](sweep, None if steps is None else at_least_one(steps, "steps"))
+        raise (ValueError if isinstance(method, str) else TypeError)(message)
+    steps = None if steps is None else at_least_one(steps, "steps")
+    robust = method == "robust"
+    if robust and sweep.hyper != "lr":
+        reason = f"the rule knows learning rates, and this is a sweep of `{sweep.hyper}`"
+        return Suggestion(math.nan, None, reason, method, status="none")
+    asked = METHODS if robust else (method,)
+    diverged = sweep.stop in ("diverged", "non-finite")
+    answers = _core.ask(sweep.lrs, sweep.losses, sweep.num_it, asked, steps, diverged)
+    (lr, point, reason, interval, status, snr), *rest = answers
+    if not robust:
+        return Suggestion(lr, point, reason, method)
+    others = {name: answer[0] for name, answer in zip(METHODS[1:], rest, strict=True)}
+    agreement = _core.decades_apart(lr, list(others.values()))
+    return Suggestion(lr, point, reason, method, interval, status, snr, others, agreement)
 
 
 def marked(sweep: Sweep, suggestions: Any) -> list[tuple[str, Suggestion]]:
@@ -123,70 +187,3 @@ def trimmed(sweep: Sweep) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     lrs, losses = sweep.lrs[read], sweep.smoothed[read]
     finite = np.isfinite(losses)
     return lrs[finite], losses[finite]
-
-
-def _page(rule: Callable[..., Any], sweep: Sweep, _: int | None) -> Suggestion:
-    """Ask a rule of the page."""
-    method = rule.__name__
-    lrs, losses = trimmed(sweep)
-    if not len(lrs):
-        return Suggestion(math.nan, None, "the sweep has no finite loss", method)
-    try:
-        lr, point = rule(lrs, losses, sweep.num_it)
-    except ValueError as error:
-        return Suggestion(math.nan, None, str(error), method)
-    return Suggestion(lr, point, method=method)
-
-
-def _peer(rule: Callable[..., Any], need: str, sweep: Sweep, _: int | None) -> Suggestion:
-    """Ask the rule of another finder; `need` says what a curve must have."""
-    method = rule.__name__
-    found = rule(sweep.lrs, _core.average(sweep.losses, method)) if len(sweep) else None
-    if found is None:
-        return Suggestion(math.nan, None, f"it needs {need}", method)
-    lr, point = found
-    return Suggestion(lr, point, method=method)
-
-
-def _robust(sweep: Sweep, steps: int | None) -> Suggestion:
-    """Ask our own rule, and the others what they say."""
-    nothing = Suggestion(math.nan, None, method="robust", status="none")
-    if sweep.hyper != "lr":
-        reason = f"the rule knows learning rates, and this is a sweep of `{sweep.hyper}`"
-        return nothing._replace(reason=reason)
-    if not len(sweep):
-        return nothing._replace(reason="the sweep has no points")
-    try:
-        lr, interval, loss, status, reason, snr = _core.robust(sweep.lrs, sweep.losses, steps)
-    except ValueError as error:
-        return nothing._replace(reason=str(error))
-    others = {name: ask(sweep, steps).lr for name, ask in METHODS.items() if name != "robust"}
-    found = status != "none"
-    return Suggestion(
-        lr,
-        (lr, loss) if found else None,
-        reason,
-        "robust",
-        interval if found else None,
-        status,
-        snr,
-        others,
-        _core.decades_apart(lr, list(others.values())),
-    )
-
-
-# The rules that a name stands for, as functions of a sweep and the length of the training.
-METHODS: dict[str, Callable[[Sweep, int | None], Suggestion]] = {
-    "robust": _robust,
-    **{
-        rule.__name__: partial(_page, rule)
-        for rule in (_core.valley, _core.slide, _core.minimum, _core.steep)
-    },
-    "lightning": partial(
-        _peer, _core.lightning, "two finite losses between the first 10 points and the last"
-    ),
-    "torch_lr_finder": partial(
-        _peer, _core.torch_lr_finder, "two points between the first 10 and the last 5"
-    ),
-    "ignite": partial(_peer, _core.ignite, "two points before the one of the least average"),
-}

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod at;
+mod batch;
 mod error;
 mod events;
 mod group;
@@ -19,6 +20,8 @@ mod writer;
 /// The compiled part of lehr. `writer.rs` borrows references, which only the GIL makes safe.
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
+    #[pymodule_export]
+    use crate::batch::{ask, order_by_run, suggest_many};
     #[pymodule_export]
     use crate::events::EventReader;
     #[pymodule_export]
@@ -54,6 +57,10 @@ mod _core {
     /// The version of the package, from the one place that states it.
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// The names of the rules that [`ask`] knows, ours first.
+    #[pymodule_export]
+    const METHODS: [&str; 8] = crate::batch::METHODS;
 
     /// Whether this is an unoptimised build.
     #[pymodule_export]

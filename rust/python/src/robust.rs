@@ -14,19 +14,22 @@ type Answer = (f64, (f64, f64), f64, &'static str, String, f64);
 
 /// Suggest a rate between where the loss has fallen and where it breaks away, and judge it.
 #[pyfunction]
-#[pyo3(signature = (lrs, losses, steps = None, **constants))]
+#[pyo3(signature = (lrs, losses, steps = None, diverged = false, **constants))]
 pub fn robust(
     lrs: &Bound<'_, PyAny>,
     losses: &Bound<'_, PyAny>,
     steps: Option<&Bound<'_, PyAny>>,
+    diverged: bool,
     constants: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Answer> {
     let py = lrs.py();
     let by = constants.map_or_else(|| Ok(Constants::default()), read)?;
     let steps = steps.map(|steps| number(steps, "steps")).transpose()?;
     let (lrs, losses) = (sequence(lrs, "lrs")?, sequence(losses, "losses")?);
-    let answer = py.detach(move || lehr_core::suggest::robust(&lrs, &losses, steps, &by));
-    let Reading { lr, interval, loss, status, reason, snr } = answer.or_py()?;
+    let answer = py
+        .detach(move || lehr_core::suggest::robust(&lrs, &losses, steps, diverged, &by))
+        .or_py()?;
+    let Reading { lr, interval, loss, status, reason, snr } = answer;
     Ok((lr, interval, loss, status.name(), reason, snr))
 }
 

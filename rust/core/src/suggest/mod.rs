@@ -6,10 +6,12 @@
 //! The rules of other finders read the averages that these store, and answer as these do: for
 //! comparison.
 
+mod ask;
 mod curve;
 mod ignite;
 mod lightning;
 mod local;
+mod many;
 mod minimum;
 mod robust;
 mod slide;
@@ -17,9 +19,11 @@ mod steep;
 mod torch_lr_finder;
 mod valley;
 
+pub use ask::{Answer, Asked, Judged, Method};
 pub(crate) use curve::check;
 pub use ignite::ignite;
 pub use lightning::lightning;
+pub use many::{Answers, Lists, Offsets, Questions, Values, by_run, many};
 pub use minimum::minimum;
 pub use robust::{Constants, Reading, Status, decades_apart, robust, smooth_local};
 pub use slide::slide;

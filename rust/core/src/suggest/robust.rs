@@ -193,9 +193,10 @@ impl Status {
 ///    It is shifted for the iterations a decade (3 to 100), and for `steps` (10 to 100,000), and
 ///    stays 0.2 below the break, and in the swept range.
 /// 6. Without a break `d` is the end of the curve. That is well if `s` ends above its least by
-///    `max(0.1 D, noise e)`: it is breaking away; otherwise the answer is weak, or none where the
-///    signal is weak too. Weak are also an answer below the swept range, a weak signal, and a curve
-///    that is lowest in its untouched part: it is not.
+///    `max(0.03 D, noise e)`, or the sweep is known to have `diverged`: it is breaking away;
+///    otherwise the answer is weak, or none where the signal is weak too. Weak are also an answer
+///    below the swept range, one from a weak signal, and one from a curve that is lowest in its
+///    untouched part: it is none.
 ///
 /// Nothing changes when the losses are scaled or shifted.
 ///
@@ -206,13 +207,14 @@ pub fn robust(
     lrs: &[f64],
     losses: &[f64],
     steps: Option<f64>,
+    diverged: bool,
     constants: &Constants,
 ) -> Result<Reading> {
     constants.check()?;
     let curve = Prepared::new(lrs, losses, constants)?;
     check_steps(steps)?;
     Ok(match curve {
-        Some(curve) => curve.read(steps, constants),
+        Some(curve) => curve.read(steps, diverged, constants),
         None => nothing(too_little(lrs, losses), f64::NAN),
     })
 }
@@ -393,7 +395,7 @@ impl Prepared {
         Self { x, ends, raw, smooth, untouched, sigma, tail, first, error, density, block, lost }
     }
 
-    fn read(&self, steps: Option<f64>, by: &Constants) -> Reading {
+    fn read(&self, steps: Option<f64>, diverged: bool, by: &Constants) -> Reading {
         let (x, smooth) = (&self.x, &self.smooth);
         let spike = self.spike(by);
         let within = spike.map_or(x.len(), |at| x.partition_point(|x| *x <= at).max(1));
@@ -413,8 +415,8 @@ impl Prepared {
         let last = x[x.len() - 1];
         let (up, far, beyond) =
             broken.map_or((last, by.far_open, by.beyond), |at| (at, by.far, 0.0));
-        let turned =
-            smooth[smooth.len() - 1] - smooth[lowest] > (TURNED * drop).max(by.noise * self.error);
+        let rise = smooth[smooth.len() - 1] - smooth[lowest];
+        let turned = diverged || rise > (TURNED * drop).max(by.noise * self.error);
         let ending = match broken {
             Some(_) if lowest < self.first => Ending::Early,
             Some(_) => Ending::Broken,
@@ -563,7 +565,7 @@ mod tests {
         let losses = [1.0; 20];
         let narrow: Vec<f64> = (0..20).map(|i| 1.0 + f64::from(i)).map(|x| x / 3.0).collect();
         for (lrs, losses) in [(&narrow[..9], &losses[..9]), (&[0.1; 20], &losses[..])] {
-            let reading = robust(lrs, losses, None, &Constants::default()).unwrap();
+            let reading = robust(lrs, losses, None, false, &Constants::default()).unwrap();
             assert_eq!(reading.status, Status::None);
             assert!(reading.lr.is_nan());
             let words = ["10 finite losses and has 9", "cover a decade, and these cover 0.00"];
@@ -581,7 +583,7 @@ mod tests {
             (Constants { share: f64::NAN, ..Constants::default() }, "`share`"),
             (Constants { mix: f64::NAN, ..Constants::default() }, "must be finite, got NaN"),
         ] {
-            let error = robust(&lrs, &[1.0; 40], None, &constants).unwrap_err().to_string();
+            let error = robust(&lrs, &[1.0; 40], None, false, &constants).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
     }
@@ -590,11 +592,11 @@ mod tests {
     fn a_curve_without_noise_is_as_clear_as_can_be() {
         let lrs: Vec<f64> = (0..40).map(|i| f64::from(1 << (i / 2)) * 1e-6).collect();
         let losses: Vec<f64> = (0..40).map(|i| if i < 20 { 2.0 } else { 1.0 }).collect();
-        let reading = robust(&lrs, &losses, None, &Constants::default()).unwrap();
+        let reading = robust(&lrs, &losses, None, false, &Constants::default()).unwrap();
         assert!(reading.snr > 1e10);
         assert_eq!(reading.status, Status::Weak);
         for loss in [2.0, 0.1, 0.0, -1e9 / 3.0] {
-            let flat = robust(&lrs, &[loss; 40], None, &Constants::default()).unwrap();
+            let flat = robust(&lrs, &[loss; 40], None, false, &Constants::default()).unwrap();
             assert_eq!(flat.status, Status::None);
             assert!(flat.snr < 1.0);
         }
