@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Files from this size on are worth to be read in parts.
 SPLIT = 1 << 20
 _PARQUET = b"PAR1"
+_END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 class Parquet:
@@ -112,6 +113,7 @@ class _ArrowFile:
     def __init__(self, file: Any, head: bytes) -> None:
         arrow = need("pyarrow", "an Arrow file")
         self._stream = not head.startswith(b"ARROW1")
+        self._bytes = file
         self._file = arrow.ipc.open_stream(file) if self._stream else arrow.ipc.open_file(file)
         self.schema = self._file.schema
 
@@ -122,6 +124,10 @@ class _ArrowFile:
         for batch in every:
             yield row, batch.select(names)
             row += len(batch)
+        if self._stream:
+            self._bytes.seek(-len(_END), io.SEEK_END)
+            if self._bytes.read() != _END:
+                raise EOFError("the stream has no end mark, so there may be more of it")
 
 
 def _opened(source: Source) -> Any:
@@ -178,7 +184,7 @@ def _curves(file: Any, source: Source, asked: Options, report: Report) -> Iterat
                 place = lambda at, start=start: f"{source.name}[{start + at}]"  # noqa: E731
                 table = arrow.Table.from_batches([batch])
                 tables.append(points.cleaned(table, found, report, place))
-    except (OSError, arrow.ArrowException) as error:
+    except (OSError, EOFError, arrow.ArrowException) as error:
         broken = f"breaks off after row {row}: {error}"
     if tables:
         yield from points.curves(arrow.concat_tables(tables), found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lehr.logs.sources import Unread
@@ -208,7 +209,11 @@ def choose(names: Iterable[str], asked: Options) -> Columns:
     Raises:
         Unread: There are no rates or no losses; the message says which columns there are.
     """
-    names = list(names)
+    return _chosen(tuple(names), asked)
+
+
+@lru_cache(maxsize=64)
+def _chosen(names: tuple[str, ...], asked: Options) -> Columns:
     lrs = find(names, "lr", asked.lr)
     losses = [name for name in find(names, "loss", asked.loss) if name not in lrs]
     for role, found in (("rates", lrs), ("losses", losses)):

@@ -219,7 +219,7 @@ def _rates(
     values: list[Any], name: str, group: int, count: int
 ) -> tuple[NDArray[np.float64], bool]:
     """Return the rates of a group, and whether there are several."""
-    if not any(isinstance(one, list) for one in values):
+    if not values or not isinstance(values[0], list):
         return numbers(values, name), False
     if not all(isinstance(one, list) for one in values):
         raise Unread(f"`{name}` should hold a number, or the rates of all groups, for each loss")
