@@ -6,6 +6,8 @@
 //! loops vectorise the very code the scalar path runs. The constants come from
 //! `rust/core/constants.py`.
 
+use fearless_simd::{Level, dispatch};
+
 /// pi^2 / 4.
 const C0: f64 = 2.467_401_100_272_339_5;
 /// The top 19 bits of pi^2 / 4.
@@ -169,6 +171,7 @@ pub(crate) fn scaled_exp_any(base: f64, y_hi: f64, y_lo: f64) -> f64 {
 }
 
 /// `ln(x)` for `x = x_hi + x_lo > 0` in two doubles, absolute error below 2^-59.
+#[inline(always)]
 pub(crate) fn ln(x_hi: f64, x_lo: f64) -> (f64, f64) {
     const SQRT_HALF_BITS: u64 = 0x3fe6_a09e_667f_3bcd;
     const TWO_54: f64 = 18_014_398_509_481_984.0;
@@ -251,6 +254,20 @@ impl ExactSum {
             }
         }
         total
+    }
+}
+
+/// The natural logarithms of numbers above 0: [`ln`] of each, many at once.
+pub(crate) fn logs(x: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; x.len()];
+    dispatch!(Level::new(), _simd => each_log(x, &mut out));
+    out
+}
+
+#[inline(always)]
+fn each_log(x: &[f64], out: &mut [f64]) {
+    for (x, out) in x.iter().zip(out) {
+        *out = ln(*x, 0.0).0;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Asking the rules by name, about raw losses.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::{Constants, Reading, Status, Suggested};
@@ -94,7 +95,7 @@ pub struct Asked<'a> {
     losses: &'a [f64],
     num_it: usize,
     diverged: bool,
-    page: OnceCell<(Vec<f64>, Vec<f64>)>,
+    page: OnceCell<(Cow<'a, [f64]>, Vec<f64>)>,
 }
 
 impl<'a> Asked<'a> {
@@ -159,9 +160,16 @@ impl<'a> Asked<'a> {
     fn page(&self, rule: impl FnOnce(&[f64], &[f64]) -> Result<Suggested>) -> Answer {
         let (lrs, losses) = self.page.get_or_init(|| {
             let read = trim(self.losses.len(), self.num_it);
-            let losses = smoothed(self.losses);
-            let points = self.lrs[read.clone()].iter().zip(&losses[read]);
-            points.filter(|(_, loss)| loss.is_finite()).unzip()
+            let mut losses = smoothed(self.losses);
+            losses.truncate(read.end);
+            losses.drain(..read.start);
+            let lrs = &self.lrs[read];
+            if losses.iter().fold(true, |so_far, loss| so_far & loss.is_finite()) {
+                return (Cow::Borrowed(lrs), losses);
+            }
+            let points = lrs.iter().zip(losses).filter(|(_, loss)| loss.is_finite());
+            let (lrs, losses): (Vec<f64>, Vec<f64>) = points.unzip();
+            (Cow::Owned(lrs), losses)
         });
         if lrs.is_empty() {
             return silent("the sweep has no finite loss".to_owned());

@@ -334,9 +334,11 @@ impl Prepared {
             }
             before = lr;
         }
-        // In a loop of its own, which vectorises.
         let read = readable(losses);
-        let mut x: Vec<f64> = lrs[read.clone()].iter().map(|lr| math::log10(*lr)).collect();
+        let mut x = math::logs(&lrs[read.clone()]);
+        for log in &mut x {
+            *log *= std::f64::consts::LOG10_E;
+        }
         let mut raw = losses[read.clone()].to_vec();
         if !raw.iter().all(|loss| loss.is_finite()) {
             let points = x.iter().zip(&raw).filter(|(_, loss)| loss.is_finite());

@@ -21,7 +21,7 @@ use crate::math;
 pub fn steep(lrs: &[f64], losses: &[f64], window: usize) -> Result<Suggested> {
     let curve = Curve::with_log(lrs, losses)?;
     let width = self::window(window, curve.len())?;
-    let logs: Vec<f64> = curve.lrs.iter().map(|&lr| math::ln(lr, 0.0).0).collect();
+    let logs = math::logs(&curve.lrs);
     let spans = logs.windows(width.max(2)).zip(curve.losses.windows(width.max(2)));
     let slopes: Vec<f64> = spans.map(|(x, y)| slope(x, y)).collect();
     let least = slopes.iter().copied().fold(f64::INFINITY, f64::min);
