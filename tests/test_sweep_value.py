@@ -470,7 +470,7 @@ def test_suggestions_are_values_whose_nan_is_nan_and_whose_mapping_is_their_own(
     none = sweep.suggest()
     assert none == sweep.suggest() == pickle.loads(pickle.dumps(none))
     assert hash(none) == hash(sweep.suggest())
-    assert not none != sweep.suggest()  # noqa: SIM202 (its own method)
+    assert not none != sweep.suggest()
     assert none != none._replace(lr=1.0)
     assert none != none._replace(others={"valley": 1.0})
     first, second = Suggestion(1.0, None), Suggestion(2.0, None, others={"a": 1.0})

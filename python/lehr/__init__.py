@@ -27,6 +27,7 @@ from lehr.schedules import PhaseSpec, Tied, annealer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lehr.batch_suggestion import suggest_batch, suggest_batches
     from lehr.finder import Finder, lr_find
     from lehr.learner import (
         Callback,
@@ -118,6 +119,8 @@ __all__ = [
     "sched_no",
     "slide",
     "steep",
+    "suggest_batch",
+    "suggest_batches",
     "valley",
 ]
 
@@ -125,6 +128,7 @@ __all__ = [
 _LAZY = {name: "lehr.learner" for name in __all__ if name not in globals()}
 _LAZY |= dict.fromkeys(("Finder", "lr_find"), "lehr.finder")
 _LAZY |= {"Plateau": "lehr.plateau", "Scheduler": "lehr.scheduler", "Sweep": "lehr.sweep"}
+_LAZY |= dict.fromkeys(("suggest_batch", "suggest_batches"), "lehr.batch_suggestion")
 _LAZY |= dict.fromkeys(("Suggestion", "SuggestionMethod"), "lehr.suggestion")
 
 if _core.DEBUG:
