@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Files from this size on are worth to be read in parts.
 SPLIT = 1 << 20
 _PARQUET = b"PAR1"
+_FIRST = 256
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
@@ -94,17 +95,28 @@ class _ParquetFile:
 
     def batches(self, names: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield the number of the first row of each batch, and the batch."""
-        sizes = [self.file.metadata.row_group(i).num_rows for i in range(self.file.num_row_groups)]
+        metadata, rows = self.file.metadata, _FIRST
+        starts = np.cumsum(
+            [0, *(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))]
+        )
         for group in self._groups:
-            row = sum(sizes[:group])
-            metadata = self.file.metadata.row_group(group)
-            values = max(
-                (metadata.column(i).num_values for i in range(metadata.num_columns)), default=0
-            )
-            rows = max(1, min(CURVES, POINTS * max(1, metadata.num_rows) // max(1, values)))
+            if rows == _FIRST:
+                rows = self._rows(group, names)
+            row = int(starts[group])
             for batch in self.file.iter_batches(rows, row_groups=[group], columns=names):
                 yield row, batch
                 row += len(batch)
+
+    def _rows(self, group: int, names: list[str]) -> int:
+        """Return how many rows make a batch, from how many points the first rows have.
+
+        The metadata would tell too, but pyarrow ends the process over metadata that is damaged.
+        """
+        for batch in self.file.iter_batches(_FIRST, row_groups=[group], columns=names):
+            lists = [column for column in batch.columns if _is_list(column.type)]
+            points = max((len(column.flatten()) for column in lists), default=0)
+            return max(1, min(CURVES, POINTS * len(batch) // max(1, points)))
+        return _FIRST
 
 
 class _ArrowFile:
@@ -122,6 +134,7 @@ class _ArrowFile:
         file, row = self._file, 0
         every = file if self._stream else map(file.get_batch, range(file.num_record_batches))
         for batch in every:
+            batch.validate(full=True)  # offsets of a damaged file may point anywhere
             yield row, batch.select(names)
             row += len(batch)
         if self._stream:
@@ -184,7 +197,7 @@ def _curves(file: Any, source: Source, asked: Options, report: Report) -> Iterat
                 place = lambda at, start=start: f"{source.name}[{start + at}]"  # noqa: E731
                 table = arrow.Table.from_batches([batch])
                 tables.append(points.cleaned(table, found, report, place))
-    except (OSError, EOFError, arrow.ArrowException) as error:
+    except (OSError, EOFError, MemoryError, arrow.ArrowException) as error:
         broken = f"breaks off after row {row}: {error}"
     if tables:
         yield from points.curves(arrow.concat_tables(tables), found)

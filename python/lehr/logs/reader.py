@@ -55,6 +55,7 @@ class Logs:
     def _read(
         self, source: Source, assembler: Assembler, report: Report
     ) -> Iterator[pa.RecordBatch]:
+        arrow = need("pyarrow", "`lehr.logs`")
         asked, reader = self._asked, self._reader
         try:
             reader = reader or detect(source)
@@ -68,7 +69,14 @@ class Logs:
                     yield from assembler.add(one, source, reader.name, report)
         except Unread as error:
             report.skip(error.place or source.name, str(error))
-        except (OSError, EOFError, ValueError, RecursionError) as error:
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            RecursionError,
+            MemoryError,
+            arrow.ArrowException,
+        ) as error:
             # Of a library that reads the bytes: what it says of them is what can be told.
             report.skip(source.name, f"cannot be read: {error}")
 

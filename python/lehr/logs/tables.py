@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -132,24 +133,37 @@ FORMATS = (
 
 
 class _Stream(io.RawIOBase):
-    """A file that ends where it breaks off, and keeps that and its last bytes in mind."""
+    """A file as UTF-8, which ends where it breaks off.
 
-    def __init__(self, file: io.BufferedReader) -> None:
+    Attributes:
+        broken: Why it broke off; empty where it did not.
+        damaged: Whether something was not in its encoding, and was replaced.
+        last: Its last character.
+    """
+
+    def __init__(self, file: io.BufferedReader, encoding: str) -> None:
         self._file = file
-        self.last = b""
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         self.broken = ""
+        self.damaged = False
+        self.last = ""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        try:
-            read = self._file.read1(len(buffer))
-        except (OSError, EOFError) as error:
-            self.broken = str(error)
-            return 0
+        text, more = "", b"-"
+        while not text and more:
+            try:
+                # A byte that is replaced becomes three.
+                more = self._file.read1(len(buffer) // 3)
+            except (OSError, EOFError) as error:
+                self.broken, more = str(error), b""
+            text = self._decoder.decode(more, final=not more)
+        self.damaged |= "\ufffd" in text
+        self.last = text[-1:] or self.last
+        read = text.encode()
         buffer[: len(read)] = read
-        self.last = (self.last + read[-2:])[-2:]
         return len(read)
 
     def close(self) -> None:
@@ -182,16 +196,18 @@ class _Reader:
         arrow = need("pyarrow", "a table")
         batches: list[pa.Table] = []
         try:
-            with _Stream(self._source.open()) as stream:
+            with _Stream(self._source.open(), self._header.encoding) as stream:
                 last = None
                 for batch in self._batches(stream):
                     if last is not None:
                         batches.append(self._clean(last))
                     last = batch
                 if last is not None:
-                    if not stream.last.rstrip(b"\0").endswith((b"\n", b"\r")):
+                    if stream.last not in {"\n", "\r"}:
                         last = self._uncut(last)
                     batches.append(self._clean(last))
+                if stream.damaged:
+                    self._report.note("what is not in the encoding of its file is replaced")
                 if stream.broken:
                     self.broken = self._broken(stream.broken)
         except (arrow.ArrowException, OSError, EOFError) as error:
@@ -209,7 +225,6 @@ class _Reader:
             reader.ReadOptions(
                 use_threads=False,
                 block_size=_BLOCK,
-                encoding=header.encoding,
                 column_names=list(header.names),
                 skip_rows=header.line,
             ),
@@ -219,7 +234,7 @@ class _Reader:
                 invalid_row_handler=self._invalid,
             ),
             reader.ConvertOptions(
-                column_types=dict.fromkeys(header.names, arrow.binary()),
+                column_types=dict.fromkeys(header.names, arrow.string()),
                 null_values=nulls,
                 strings_can_be_null=True,
             ),
@@ -230,26 +245,12 @@ class _Reader:
     def _clean(self, table: pa.Table) -> pa.Table:
         start = self._row
         self._row += len(table)
-        for index, name in enumerate(table.column_names):
-            table = table.set_column(index, name, self._decoded(table[name]))
         before = len(table)
         table = points.cleaned(
             table, self._columns, self._report, lambda row: self._at(start + row)
         )
         self.told |= len(table) < before
         return table
-
-    def _decoded(self, column: Any) -> Any:
-        arrow = need("pyarrow", "a table")
-        try:
-            return column.cast(arrow.string())
-        except arrow.ArrowInvalid:
-            self._report.note("texts are no UTF-8, and what is none of it is replaced")
-            texts = [
-                None if value is None else value.decode(errors="replace")
-                for value in column.to_pylist()
-            ]
-            return arrow.chunked_array([texts], arrow.string())
 
     def _uncut(self, table: pa.Table) -> pa.Table:
         """Return the rows without the last, which has no end: a number in it may be cut off."""

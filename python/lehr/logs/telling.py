@@ -41,6 +41,7 @@ def is_transformers(value: Mapping[str, Any]) -> bool:
     return isinstance(value.get("log_history"), list) and "global_step" in value
 
 
+@np.errstate(all="ignore")  # of losses that no float32 holds
 def how(
     value: Mapping[str, Any],
     pair: Pair,
@@ -69,6 +70,7 @@ def how(
     return _AVERAGES.get(proved(lrs, losses) or "")
 
 
+@np.errstate(all="ignore")
 def proved(lrs: NDArray[np.float64], losses: NDArray[np.float64]) -> str | None:
     """Return whose average the losses are, where their digits prove it.
 
