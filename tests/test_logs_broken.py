@@ -141,6 +141,15 @@ def test_lines_are_counted_past_blank_and_broken_ones(table):
     assert [skip.place for skip in report.skipped] == [f"{path}:6", f"{path}:8"]
 
 
+def test_a_broken_line_that_is_no_utf8_is_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"lr,loss\n0.1,1\n\xff\n0.2,\xe9\n0.3,3\n")
+    ((row,), report) = rows(path)
+    assert row["lr"] == [0.1, 0.3]
+    assert [skip.place for skip in report.skipped] == [f"{path}:3", f"{path}:4"]
+    assert report.notes == {"what is not in the encoding of its file is replaced": 1}
+
+
 def test_texts_quoted_and_blanks_are_read(table):
     text = 'lr;"loss";"note, long"\n 0.1 ; 1;"a; ""b"""\n0.2;2;"a; ""b"""\n'
     ((row,), report) = rows(table(text))
