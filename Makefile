@@ -7,7 +7,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-rust test-python test-peers lint fmt stubs bench bench-suggest bench-suggest-data bench-reference wheel docs ci clean check-tools
+.PHONY: help dev demo test test-rust test-python test-peers lint fmt stubs bench bench-logs bench-suggest bench-suggest-data bench-reference wheel docs ci clean check-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ fmt: $(VENV)/.installed-dev ## Format all code
 bench: $(VENV)/.installed-dev $(if $(PEERS),,.venv-peers/.installed) ## Print the table of ratios
 	$(BIN)/python benches/bench.py
 	PYTHONPATH=$(CURDIR)/python $(or $(PEERS),.venv-peers)/bin/python benches/bench.py scheduler finders
+
+bench-logs: $(VENV)/.installed-dev ## Print what suggestions for a lake of curves cost, over reading it
+	$(BIN)/python benches/bench.py logs
 
 bench-suggest: $(VENV)/.installed-dev ## Print what the suggestion rules are worth
 	$(BIN)/python benches/suggest.py

@@ -22,19 +22,39 @@ pub fn steep(lrs: &[f64], losses: &[f64], window: usize) -> Result<Suggested> {
     let curve = Curve::with_log(lrs, losses)?;
     let width = self::window(window, curve.len())?;
     let logs = math::logs(&curve.lrs);
-    let spans = logs.windows(width.max(2)).zip(curve.losses.windows(width.max(2)));
-    let slopes: Vec<f64> = spans.map(|(x, y)| slope(x, y)).collect();
-    let least = slopes.iter().copied().fold(f64::INFINITY, f64::min);
+    let slopes = slopes(&logs, &curve.losses, width.max(2));
+    let least = least(&slopes);
     let limit = least + RESOLUTION * least.abs();
     let first = slopes.iter().position(|&slope| slope == least || slope <= limit);
     Ok(curve.at(first.map_or(0, |start| start + width / 2)))
 }
 
+/// The least-squares slope of `y` over `x` at all spans of `width` points.
+fn slopes(x: &[f64], y: &[f64], width: usize) -> Vec<f64> {
+    if width > 2 {
+        return x.windows(width).zip(y.windows(width)).map(|(x, y)| slope(x, y)).collect();
+    }
+    // Of neighbours, in a loop that vectorises.
+    let ends = x.iter().zip(&x[1..]).zip(y.iter().zip(&y[1..]));
+    let one = |((x0, x1), (y0, y1))| if x0 == x1 { f64::NAN } else { (y1 - y0) / (x1 - x0) };
+    ends.map(one).collect()
+}
+
+/// The least of numbers, NaN left out; infinite of none.
+fn least(values: &[f64]) -> f64 {
+    // Eight at a time, for each comparison waits for the one before it.
+    let mut lanes = [f64::INFINITY; 8];
+    let (eights, rest) = values.as_chunks::<8>();
+    let take = |lane: &mut f64, value: &f64| *lane = if value < lane { *value } else { *lane };
+    for eight in eights {
+        lanes.iter_mut().zip(eight).for_each(|(lane, value)| take(lane, value));
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, value)| take(lane, value));
+    lanes.into_iter().fold(f64::INFINITY, f64::min)
+}
+
 /// The least-squares slope of `y` over `x`; NaN where all `x` are one.
 fn slope(x: &[f64], y: &[f64]) -> f64 {
-    if let ([x0, x1], [y0, y1]) = (x, y) {
-        return if x0 == x1 { f64::NAN } else { (y1 - y0) / (x1 - x0) };
-    }
     if x.iter().all(|one| *one == x[0]) {
         return f64::NAN;
     }
