@@ -149,7 +149,7 @@ def decode(text: str) -> tuple[Any, str]:
 
     Example:
         >>> decode('[{"lr": [0.1]}, {"lr": [0.1, 0.')
-        ([{'lr': [0.1]}], 'breaks off at line 1, column 17: Expecting property name enclosed...
+        ([{'lr': [0.1]}], "breaks off: Expecting ',' delimiter: line 1 column 31 (char 30)")
     """
     try:
         return _DECODER.decode(text), ""
