@@ -12,7 +12,7 @@ import pytest
 from lehr import Sweep
 
 LOGS = Path(__file__).parent / "data" / "logs"
-EXPECTED = json.loads((LOGS / "expected.json").read_text())
+EXPECTED = json.loads((LOGS / ".expected.json").read_text())
 # Of the size of the averages: what float32 averages lose, and what float64 ones do.
 FLOAT32, FLOAT64 = 6e-5, 2e-13
 FILES = {

@@ -12,7 +12,7 @@ from lehr.logs.sources import Unread
 
 LOGS = Path(__file__).parent / "data" / "logs"
 BROKEN = LOGS / "broken"
-EXPECTED = json.loads((LOGS / "expected.json").read_text())["generic/long.csv"]
+EXPECTED = json.loads((LOGS / ".expected.json").read_text())["generic/long.csv"]
 
 # The points of each curve that is whole in a broken file, and the places and reasons of the rest.
 FILES = {

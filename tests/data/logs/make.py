@@ -5,7 +5,7 @@ keras and pyarrow:
 
     KERAS_BACKEND=torch python tests/data/logs/make.py
 
-`expected.json` holds for each file the rates and the losses of single batches (those of epochs for
+`.expected.json`, hidden as it is no log, holds for each file the rates and the losses of single batches (those of epochs for
 Keras), as seen in memory while the tool ran, not read off the file. The small model is fitted to
 the digits of scikit-learn. `broken/` holds pieces of these files, and files no tool writes.
 """
@@ -335,7 +335,7 @@ def main() -> None:
     from plain import of_any_tool
 
     of_any_tool(HERE, keep)
-    dump("expected.json", EXPECTED)
+    dump(".expected.json", EXPECTED)
     modules = (fastai, pl, ignite, transformers, keras, torch, np)
     sys.stdout.write(", ".join(f"{one.__name__} {one.__version__}" for one in modules) + "\n")
 
