@@ -281,6 +281,11 @@ def test_a_long_table_may_have_nulls_chunks_dictionaries_and_single_precision(cu
     answers = suggest_batch(whole, "all")
     assert answers["run"].to_pylist() == ["a", "b", None, "d", "e", "f"]
     assert_as_single(answers, curves[:6])
+    plain = whole.set_column(0, "run", whole["run"].cast(pa.string()))
+    chunks = pa.concat_tables([plain.slice(i, 70) for i in range(0, plain.num_rows, 70)])
+    assert suggest_batch(chunks, "all").equals(answers)
+    empty = suggest_batch(plain.slice(0, 0))
+    assert (empty.num_rows, empty.column_names[0]) == (0, "run")
     losses = pa.array([*curves[0][1][:50].tolist(), None, *curves[0][1][51:].tolist()])
     answers = suggest_batch(pa.table({"lr": curves[0][0], "loss": losses}))
     gap = curves[0][1].copy()

@@ -404,13 +404,7 @@ def _gathered(data: pa.Table, asked: _Asked, run: str, step: str) -> pa.Table:
         whole = pa.array([0, len(lrs)], pa.int64())
         lists = [pa.LargeListArray.from_arrays(whole, pa.array(one)) for one in (lrs, losses)]
         return pa.table(lists, names=[asked.lr, asked.loss])
-    named = data.column(run).combine_chunks()
-    if isinstance(named, pa.ChunkedArray):
-        named = pa.concat_arrays(named.chunks) if named.num_chunks else pa.array([], named.type)
-    if not pa.types.is_dictionary(named.type):
-        named = named.dictionary_encode(null_encoding="encode")
-    named = named.unify_dictionaries() if hasattr(named, "unify_dictionaries") else named
-    codes, runs = _by_first(named)
+    codes, runs = _by_first(data.column(run))
     steps = _points(data, step).astype(float) if step in data.column_names else None
     order, offsets = _core.order_by_run(codes, len(runs), steps)
     if order is not None:
@@ -421,24 +415,17 @@ def _gathered(data: pa.Table, asked: _Asked, run: str, step: str) -> pa.Table:
     return pa.table([runs, *lists], names=[run, asked.lr, asked.loss])
 
 
-def _by_first(named: pa.DictionaryArray) -> tuple[NDArray[np.int32], pa.Array]:
-    """Return the codes of runs in the order of their first rows, and the runs in that order."""
-    codes = named.indices
-    if codes.null_count:
-        codes = codes.fill_null(len(named.dictionary))
-        missing = pa.nulls(1, named.dictionary.type)
-        runs = pa.concat_arrays([named.dictionary, missing])
-    else:
-        runs = named.dictionary
-    numbers = codes.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    used, first = np.unique(numbers, return_index=True)
-    in_order = used[np.argsort(first)]
-    if not np.array_equal(in_order, np.arange(len(runs))):
-        place = np.zeros(len(runs), dtype=np.int32)
-        place[in_order] = np.arange(len(in_order))
-        numbers = place[numbers]
-        runs = runs.take(pa.array(in_order))
-    return np.ascontiguousarray(numbers), runs
+def _by_first(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
+    """Return the number of each row's run, and the runs: in the order of their first rows."""
+    if pa.types.is_dictionary(column.type):
+        # Its own order is another.
+        column = column.cast(column.type.value_type)
+    # All chunks get one dictionary.
+    chunks = column.dictionary_encode(null_encoding="encode").chunks
+    if not chunks:
+        return np.zeros(0, dtype=np.int32), pa.array([], column.type)
+    codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in chunks]
+    return np.ascontiguousarray(np.concatenate(codes), dtype=np.int32), chunks[-1].dictionary
 
 
 def _points(data: pa.Table, name: str) -> NDArray[Any]:
