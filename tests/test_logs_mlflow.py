@@ -132,12 +132,13 @@ def test_broken_and_cut_off_lines_are_told_and_the_others_read(run):
     loss = run / "metrics/loss"
     lines = loss.read_text(encoding="utf-8").splitlines(keepends=True)
     lines[4] = "1795553317656 nonsense 4\n"
+    lines[5] = f"1795553317656 0.5 {2**63}\n"
     lines[-1] = lines[-1][:-2]  # step 9, and not 99
     loss.write_text("".join(lines), encoding="utf-8")
     found, report = read(run)
     whole = [value for _, value in RUNS["mlruns"]["sweep 16"]["loss"]]
-    assert found["sweep 16"]["loss"] == whole[:4] + whole[5:-1]
-    assert [skip.place for skip in report.skipped] == [f"{loss}:5", f"{loss}:100"]
+    assert found["sweep 16"]["loss"] == whole[:4] + whole[6:-1]
+    assert [skip.place for skip in report.skipped] == [f"{loss}:{line}" for line in (5, 6, 100)]
     assert "should be a time, a value and a step" in report.skipped[0].reason
 
 

@@ -6,6 +6,8 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lehr._core import EventReader
 from lehr.logs.series import Series, curves, from_lines
 from lehr.logs.sources import Source, Unread
@@ -114,11 +116,11 @@ def _table(tags: Mapping[str, Source], report: Report, tag: str) -> Series:
         raise Unread(f"cannot be used: {file.name} cannot be read: {error}") from None
 
 
-def _row(line: str) -> tuple[int, float]:
+def _row(line: str) -> tuple[np.int64, float]:
     try:
         _, step, value = line.split(",")
-        return int(step), float(value)
-    except ValueError:
+        return np.int64(step), float(value)
+    except (ValueError, OverflowError):
         raise ValueError("a time, a step and a value") from None
 
 

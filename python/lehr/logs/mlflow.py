@@ -112,12 +112,12 @@ def _metric(file: Source, report: Report) -> Series:
         raise Unread(f"cannot be used: {file.name} cannot be read: {error}") from None
 
 
-def _line(line: str) -> tuple[int, float]:
+def _line(line: str) -> tuple[np.int64, float]:
     try:
         # Stores of before 2019 have no steps.
         _, value, step = [*line.split(), "0"][:3]
-        return int(step), float(value)
-    except ValueError:
+        return np.int64(step), float(value)
+    except (ValueError, OverflowError):
         raise ValueError("a time, a value and a step") from None
 
 

@@ -69,7 +69,7 @@ def curves(
 
 def from_lines(
     lines: Iterable[str],
-    parse: Callable[[str], tuple[int, float]],
+    parse: Callable[[str], tuple[np.int64, float]],
     place: str,
     report: Report,
     *,
