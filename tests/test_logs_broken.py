@@ -198,6 +198,16 @@ def test_json_that_is_no_log_says_what_it_has(tmp_path):
     assert reasons(tmp_path) == ["has no rates and losses: it has model, seed, width"]
 
 
+def test_a_line_that_is_no_curve_among_curves_is_told(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"lr": [0.1], "loss": [1]}\n{"note": "hi"}\n{"lr": [0.1], "loss": [1]}\n')
+    found, report = rows(path)
+    assert len(found) == 2
+    assert report.skipped == [(f"{path}:2", "has no rates and losses: it has note")]
+    path.write_text('{"settings": {"width": 8}, "a": {"lr": [0.1], "loss": [1]}}')
+    assert reasons(path) == []
+
+
 @pytest.mark.parametrize("name", columns.SYNONYMS["lr"])
 def test_every_name_of_rates_is_known(table, name):
     name = name.replace("[0-9]*", "3").replace("*", "any")

@@ -5,9 +5,10 @@ keras and pyarrow:
 
     KERAS_BACKEND=torch python tests/data/logs/make.py
 
-`.expected.json`, hidden as it is no log, holds for each file the rates and the losses of single batches (those of epochs for
-Keras), as seen in memory while the tool ran, not read off the file. The small model is fitted to
-the digits of scikit-learn. `broken/` holds pieces of these files, and files no tool writes.
+`.expected.json`, hidden as it is no log, holds for each file the rates and the losses of single
+batches (those of epochs for Keras), as seen in memory while the tool ran, not read off the file.
+The small model is fitted to the digits of scikit-learn. `broken/` holds pieces of these files, and
+files no tool writes.
 """
 
 from __future__ import annotations
