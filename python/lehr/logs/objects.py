@@ -45,6 +45,8 @@ class Objects:
         self._how = how
         self._rows: list[Mapping[str, Any]] = []
         self._places: list[str] = []
+        # Objects under a name may be anything: settings, say. Lines and elements are curves.
+        self._named: set[str] = set()
         self._keys: dict[str, None] = {}
         self._met = False
 
@@ -74,12 +76,17 @@ class Objects:
         Raises:
             Unread: The source is `whole`, and no curve was met, nor anything told of.
         """
-        if self._rows and (self._asked.lr or columns.find(self._keys, "lr")):
+        keys = dict.fromkeys(key for row in self._rows for key in row)
+        if self._rows and (columns.find(keys, "lr") or (self._asked.lr and not self._met)):
             try:
                 yield from self._table(self._rows, self._places)
             except Unread as error:
                 raise Unread(str(error), self._places[0] if self._places else None) from error
-        elif whole and not self._met:
+        elif self._met:
+            for row, place in zip(self._rows, self._places, strict=True):
+                if place not in self._named:
+                    self._report.skip(place, f"has no rates and losses{columns.has(list(row))}")
+        elif whole:
             raise Unread(f"has no rates and losses{columns.has(list(self._keys))}")
 
     def _object(self, value: dict[str, Any], name: str, place: str) -> Iterator[Curve]:
@@ -96,6 +103,8 @@ class Objects:
             elif value:
                 self._rows.append(value)
                 self._places.append(place)
+                if name:
+                    self._named.add(place)
             return
         known = [key for key in (*columns.SYNONYMS["run"], *_NAMES) if _is_text(value.get(key))]
         if self._asked.run:
