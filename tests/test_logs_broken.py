@@ -5,6 +5,7 @@ from pathlib import Path
 
 import lehr.logs
 import numpy as np
+import pyarrow as pa
 import pytest
 from lehr.logs import columns
 from lehr.logs.documents import decode
@@ -125,6 +126,19 @@ def test_what_is_whole_of_broken_json_is_known():
     for broken in ("", "{", "[", '{"a"', '{"a":', "nonsense", '{"a": 1 "b": 2}', "[1}"):
         assert decode(broken)[1].startswith("breaks off")
     assert decode('{"a": 1}') == ({"a": 1}, "")
+
+
+def test_offsets_of_a_damaged_stream_that_point_anywhere_are_told(tmp_path):
+    values = pa.array([0.1, 0.2, 0.3])
+    for offsets in ([0, 1 << 20, 3], [0, 2, 1]):
+        buffer = pa.py_buffer(np.array(offsets, np.int32))
+        kind = pa.list_(pa.float64())
+        lists = pa.ListArray.from_buffers(kind, 2, [None, buffer], children=[values])
+        table = pa.table({"lr": lists, "loss": lists})
+        with pa.ipc.new_stream(tmp_path / "a.arrows", table.schema) as file:
+            file.write_table(table)
+        (reason,) = reasons(tmp_path / "a.arrows")
+        assert reason.startswith("breaks off after row 0")
 
 
 def test_many_bad_rows_of_one_file_are_counted(table):

@@ -110,6 +110,21 @@ def test_a_url_without_fsspec_says_what_to_install():
     assert run.stdout.strip() == "'s3://bucket/x' needs fsspec: pip install 'lehr[cli]'"
 
 
+def test_importing_the_readers_imports_no_library_and_reading_says_which_is_missing():
+    code = (
+        "import sys; import lehr.logs\n"
+        "print(any(name in sys.modules for name in ('pyarrow', 'fsspec', 'torch')))\n"
+        "sys.modules['pyarrow'] = None\n"
+        "try: lehr.logs.read('.')\n"
+        "except ImportError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [
+        "False",
+        "`lehr.logs` needs pyarrow: pip install 'lehr[arrow]'",
+    ]
+
+
 def test_compression_is_told_by_content_not_by_name(tmp_path):
     text = (CURVE % "x").encode()
     (tmp_path / "a.json").write_bytes(gzip.compress(text) + gzip.compress(text))
