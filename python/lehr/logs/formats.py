@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ _MODULES = (
 @cache
 def formats() -> dict[str, Format]:
     """Return all formats by name."""
-    modules = [import_module(name) for name in _MODULES if find_spec(name)]
+    modules = [import_module(name) for name in _MODULES]
     return {one.name: one for module in modules for one in module.FORMATS}
 
 
