@@ -42,6 +42,7 @@ __all__ = [
     "group_values",
     "ignite",
     "lightning",
+    "median",
     "minimum",
     "one_cycle_lr",
     "order_by_run",
@@ -738,6 +739,17 @@ def decades_apart(lr: float, others: Sequence[float]) -> float:
     Example:
         >>> decades_apart(0.01, [0.1, float("nan")])
         1.0
+    """
+
+def median(values: _Numbers) -> float:
+    """Return the median of numbers; of an even count the mean of the two in the middle.
+
+    Raises:
+        ValueError: There is none, or one is NaN.
+
+    Example:
+        >>> median([3, 1])
+        2.0
     """
 
 def spread(lrs: _Numbers) -> tuple[float, tuple[float, float], float, list[int]]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from lehr.commands.demo import demo
+from lehr.commands.logs import logs
 from lehr.commands.plot import plot
 
 
@@ -29,4 +30,5 @@ def lehr() -> None:
 
 
 lehr.add_command(demo)
+lehr.add_command(logs)
 lehr.add_command(plot)

@@ -118,6 +118,19 @@ pub fn trend(values: &[f64], lrs: &[f64]) -> Result<Option<Trend>> {
     Ok(Some(Trend { power, tau: share(rising) - share(falling), values: medians.len() }))
 }
 
+/// The median of numbers: of an even count the mean of the two in the middle.
+///
+/// # Errors
+/// There is none, or one is NaN.
+pub fn median(values: &[f64]) -> Result<f64> {
+    if values.is_empty() || values.iter().any(|value| value.is_nan()) {
+        return Err(value_error!("`values` must hold numbers, at least one, and none that is NaN"));
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    Ok(quantile(&sorted, 0.5))
+}
+
 fn logarithms(values: &[f64], name: &str) -> Result<Vec<f64>> {
     let log = |(index, value): (usize, &f64)| {
         if value.is_finite() && *value > 0.0 {
@@ -143,7 +156,7 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{spread, trend};
+    use super::{median, spread, trend};
 
     #[test]
     fn quartiles_are_on_a_logarithmic_scale() {
@@ -173,6 +186,13 @@ mod tests {
         assert_eq!(found.values, 6);
         assert!((found.tau - (13.0 - 2.0) / 15.0).abs() < 1e-14);
         assert_eq!(trend(&[2.0, 4.0, 2.0], &[1.0; 3]).unwrap(), None);
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&[3.0, -1.0, 7.0]).unwrap(), 3.0);
+        assert_eq!(median(&[3.0, -1.0]).unwrap(), 1.0);
+        assert!(median(&[]).is_err() && median(&[1.0, f64::NAN]).is_err());
     }
 
     #[test]

@@ -17,6 +17,12 @@ pub fn spread(lrs: &Bound<'_, PyAny>) -> PyResult<Spread> {
     Ok((found.median, found.quartiles, found.decades, found.outliers))
 }
 
+/// Return the median of numbers.
+#[pyfunction]
+pub fn median(values: &Bound<'_, PyAny>) -> PyResult<f64> {
+    lehr_core::group::median(&sequence(values, "values")?).or_py()
+}
+
 /// Return the power of `values` that the rates go with, Kendall's tau, and the number of values.
 #[pyfunction]
 pub fn trend(

@@ -25,7 +25,7 @@ mod _core {
     #[pymodule_export]
     use crate::events::EventReader;
     #[pymodule_export]
-    use crate::group::{spread, trend};
+    use crate::group::{median, spread, trend};
     #[pymodule_export]
     use crate::noop::Noop;
     #[pymodule_export]
