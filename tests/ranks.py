@@ -390,6 +390,38 @@ def not_a_number(accelerator, folder):
 
 
 @scenario
+def plain_swept(accelerator, folder):
+    """`lr_find` of a model of `DistributedDataParallel`; alone, one process would stop earlier."""
+    rank = accelerator.process_index
+    x, y = points(64, rank).tensors
+    batches = [(x * (1 if rank == 0 else 0.02), y)]
+    losses = []
+
+    def loss_func(pred, y):
+        loss = nn.functional.cross_entropy(pred, y)
+        losses.append(loss.item())
+        return loss
+
+    out = {}
+    for name, options in {"training": {}, "validation": {"valid": batches}}.items():
+        seed(3)
+        model = plain_net()
+        parallel = DistributedDataParallel(model)
+        optimizer = torch.optim.SGD(parallel.parameters(), lr=0.1)
+        before = capture(model, optimizer)
+        losses.clear()
+        sweep = lehr.lr_find(
+            parallel, optimizer, batches, loss_func, num_it=150, end=1e3, **options
+        )
+        out[name] = {
+            "curve": (sweep.losses.tolist(), sweep.stop),
+            "own": losses[1::2] if options else losses[:],
+            "restored": capture(model, optimizer) == before,
+        }
+    return out
+
+
+@scenario
 def decisions(accelerator, folder):
     """Trackers follow figures of all; each process has its own folder, and one writes."""
     path = folder / f"of-{accelerator.process_index}"

@@ -234,6 +234,19 @@ def test_a_sweep_puts_everything_back_in_every_process(pair, name):
     assert first["state"] == second["state"]
 
 
+@pytest.mark.parametrize("name", ["training", "validation"])
+def test_a_plain_sweep_s_losses_are_means_and_every_process_stops_with_the_others(pair, name):
+    first, second = (found[name] for found in of(pair, "plain_swept"))
+    losses, stop = first["curve"]
+    assert first["curve"] == second["curve"]
+    assert stop == "diverged"
+    means = [(a + b) / 2 for a, b in zip(first["own"], second["own"], strict=True)]
+    assert losses == means
+    assert first["own"] != second["own"]
+    assert first["restored"]
+    assert second["restored"]
+
+
 # One decision.
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import distributed
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
@@ -75,6 +76,24 @@ def check_loss(loss: Any) -> None:
         shown = f"shape {tuple(loss.shape)}" if hasattr(loss, "shape") else repr(loss)
         message = f"the loss must be a tensor of one number, got {shown}"
         raise TypeError(message)
+
+
+def mean_of_processes(value: Any, device: torch.device) -> Any:
+    """Return the mean of a number over torch's processes, the same bits in each; NaN where one is.
+
+    Every one has to call it, as it waits for the others. In a single process the number comes back
+    as it is.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    size = distributed.get_world_size()
+    if size == 1:
+        return value
+    mine = torch.as_tensor(value, dtype=torch.float64, device=device).detach().reshape(1)
+    every = [torch.empty_like(mine) for _ in range(size)]
+    distributed.all_gather(every, mine)
+    # Of the same numbers in the same order.
+    return sum(torch.cat(every).tolist()) / size
 
 
 class Mean:

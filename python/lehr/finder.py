@@ -223,7 +223,8 @@ class Finder:
 
         Args:
             loss: A number or a tensor of one. It is read at once, so a device is waited for. In
-                several processes give every one the same, reduced over them all.
+                several processes the loop reduces it first, as with `all_reduce`, and records the
+                same in each: of losses of their own, one would stop and the others wait for it.
 
         Raises:
             RuntimeError: No iteration is under way, or its loss is recorded already.
@@ -279,6 +280,9 @@ def lr_find(
     Every iteration takes a batch, in training mode and on the device of the model's parameters, and
     one step of the optimizer. A batch that is a tuple or list holds the inputs of the model and,
     last, the target; a mapping is its keywords; anything else goes to it whole.
+
+    Where `torch.distributed` is initialised, every process calls it, and the loss of an iteration
+    is the mean of theirs, so that all have the same curve and stop together.
 
     Args:
         model: The module that is trained.

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lehr.arguments import at_least_one, integer, torch_optimizer
-from lehr.batch import Mean, batch_size, check_loss, own_loss, take_batch
+from lehr.batch import (
+    Mean,
+    batch_size,
+    check_loss,
+    mean_of_processes,
+    own_loss,
+    take_batch,
+)
 from lehr.batches import is_loader, keeps_state
 from lehr.rng import RandomState, loader_generators
 
@@ -61,7 +68,7 @@ class Step:
         self._device = torch.device("cpu") if first is None else first.device
 
     def __call__(self, batches: list[Any]) -> Any:
-        """Train on the batches and return the loss."""
+        """Train on the batches and return the loss, its mean over the processes."""
         if not self._closure:
             loss = self._gradients(batches)
             self._optimizer.step()
@@ -75,7 +82,9 @@ class Step:
             self._optimizer.step(closure)
             # The first is the one before the step.
             loss = losses[0]
-        return loss if self._valid is None else self._validated()
+        if self._valid is not None:
+            loss = self._validated()
+        return mean_of_processes(loss, self._device)
 
     def _gradients(self, batches: list[Any]) -> Any:
         """Make the gradients of the mean loss of the batches, and return that."""
