@@ -10,7 +10,7 @@ from lehr.batches import Batches
 from lehr.engine import SweepEngine
 from lehr.rng import loader_generators, seed_all
 from lehr.snapshot import Snapshot
-from lehr.spacing import Spacing
+from lehr.spacing import Spacing, as_values
 from lehr.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -122,25 +122,34 @@ class Finder:
             message = "`optimizer` must be at least one, got none"
             raise ValueError(message)
         self._batches = None if loader is None else Batches(loader)
-        spaced = Spacing(
-            hyper, start, end, num_it, spacing, values, sum(len(o.param_groups) for o in optimizers)
-        )
-        ratios = spaced.ratios(optimizers, keep_ratios)
-        self._engine = SweepEngine(
-            lambda: Snapshot(
-                modules,
-                layers,
-                loaders=[] if loader is None else [loader],
-                generators=generators,
-                extras=extras,
-                device=device,
-            ),
-            spaced.writer(optimizers, ratios),
-            spaced.values,
-            stop_div,
-            hyper,
-            spaced.settings | {"ratios": ratios, "stop_div": bool(stop_div)} | dict(settings or {}),
-        )
+        if values is not None:
+            values = as_values(values)
+        extras, generators = [*extras], [*generators]
+
+        def engine() -> SweepEngine:
+            groups = sum(len(one.param_groups) for one in optimizers)
+            spaced = Spacing(hyper, start, end, num_it, spacing, values, groups)
+            ratios = spaced.ratios(optimizers, keep_ratios)
+            return SweepEngine(
+                lambda: Snapshot(
+                    modules,
+                    layers,
+                    loaders=[] if loader is None else [loader],
+                    generators=generators,
+                    extras=extras,
+                    device=device,
+                ),
+                spaced.writer(optimizers, ratios),
+                spaced.values,
+                stop_div,
+                hyper,
+                spaced.settings
+                | {"ratios": ratios, "stop_div": bool(stop_div)}
+                | dict(settings or {}),
+            )
+
+        # Made at once for its errors, and again for the groups there are when the sweep begins.
+        self._engine, self._make_engine = engine(), engine
         self._where = "before"
         # Whether an iteration waits for its loss.
         self._waits = False
@@ -154,6 +163,7 @@ class Finder:
         if self._where != "before":
             message = "a Finder sweeps once: make another one"
             raise RuntimeError(message)
+        self._engine = self._make_engine()
         self._engine.__enter__()
         self._where = "inside"
         return self

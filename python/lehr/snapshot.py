@@ -115,9 +115,15 @@ class Snapshot:
         self._restorers: list[Callable[[], Any]] = [*memory.copy(), *later]
 
     def begin(self) -> None:
-        """Set the gradients aside, and let Schedulers of the optimizers stand still."""
+        """Make ready for the sweep.
+
+        Gradients are set aside, Schedulers of the optimizers stand still, and groups that share a
+        tensor get one each, as it could hold one value alone.
+        """
         for scheduler in self._schedulers:
             scheduler.pause()
+        for optimizer in self._optimizers:
+            hypers.separate(optimizer, shared=True)
         for param in self._params:
             param.grad = None
 

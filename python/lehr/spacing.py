@@ -15,8 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import torch
+    from numpy.typing import NDArray
 
 _SHAPES: dict[str, Callable[[float, float], Schedule]] = {"exp": SchedExp, "linear": SchedLin}
+
+
+def as_values(values: Iterable[float]) -> NDArray[np.float64]:
+    """Return values that are given one by one, of which an iterator has each but once.
+
+    Raises:
+        TypeError: They are no numbers.
+        ValueError: They are not finite, not in a row, or none.
+    """
+    try:
+        array = np.asarray(values if hasattr(values, "__len__") else list(values), float)
+    except (TypeError, ValueError) as error:
+        message = f"`values` must be numbers, got {values!r}"
+        raise TypeError(message) from error
+    if array.ndim != 1 or len(array) == 0 or not np.isfinite(array).all():
+        message = f"`values` must be finite numbers, at least one, got {values!r}"
+        raise ValueError(message)
+    return array
 
 
 class Spacing:
@@ -88,14 +107,7 @@ class Spacing:
         if start is not None or end is not None:
             message = "`values` must be given without `start` and `end`"
             raise ValueError(message)
-        try:
-            array = np.asarray(values if hasattr(values, "__len__") else list(values), float)
-        except (TypeError, ValueError) as error:
-            message = f"`values` must be numbers, got {values!r}"
-            raise TypeError(message) from error
-        if array.ndim != 1 or len(array) == 0 or not np.isfinite(array).all():
-            message = f"`values` must be finite numbers, at least one, got {values!r}"
-            raise ValueError(message)
+        array = as_values(values)
         self.num_it = len(array) if num_it is None else integer(num_it, "num_it")
         if self.num_it != len(array):
             message = f"`num_it` must be the number of `values`, {len(array)}, got {num_it}"
