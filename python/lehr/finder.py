@@ -138,6 +138,7 @@ class Finder:
                     generators=generators,
                     extras=extras,
                     device=device,
+                    apart=spaced.apart,
                 ),
                 spaced.writer(optimizers, ratios),
                 spaced.values,

@@ -52,6 +52,7 @@ class Snapshot:
             and `load_state_dict`, and lists, tuples, deques, sets and dictionaries of such things,
             of numbers, and of all that is hashed by its value.
         device: Where the copies are; beside each tensor where it is `None`.
+        apart: Whether groups are to have values of their own.
 
     Raises:
         TypeError: One of `extras` is nothing whose state can be put back, or holds such a thing.
@@ -66,7 +67,9 @@ class Snapshot:
         generators: Iterable[torch.Generator] = (),
         extras: Iterable[Any] = (),
         device: torch.device | str | None = None,
+        apart: bool = False,
     ) -> None:
+        self._apart = apart
         memory = Memory(device)
         found = _Sorted(memory)
         found.modules += modules
@@ -117,12 +120,12 @@ class Snapshot:
     def begin(self) -> None:
         """Make ready for the sweep.
 
-        Gradients are set aside, Schedulers of the optimizers stand still, and groups that share a
-        tensor get one each, as it could hold one value alone.
+        Gradients are set aside, Schedulers of the optimizers stand still, and with `apart` groups
+        that share a tensor get one each, as it can hold one value alone.
         """
         for scheduler in self._schedulers:
             scheduler.pause()
-        for optimizer in self._optimizers:
+        for optimizer in self._optimizers if self._apart else ():
             hypers.separate(optimizer, shared=True)
         for param in self._params:
             param.grad = None
