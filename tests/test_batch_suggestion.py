@@ -119,6 +119,20 @@ def test_the_length_of_the_training_and_of_the_sweep_are_heeded(curves):
     assert answers["its"].to_pylist() == each
 
 
+def test_why_sweeps_ended_is_heeded(curves):
+    cut = [(x[:70], y[:70]) for x, y in curves[:60]]
+    stops = ["diverged", "finished", "non-finite", None] * 15
+    given = table(cut, stop=pa.array(stops))
+    answers = suggest_batch(given, "all", stop="stop")
+    expected = [
+        single(x, y, "robust", stop=stop or "unknown")
+        for (x, y), stop in zip(cut, stops, strict=True)
+    ]
+    assert answers["status"].to_pylist() == [one.status for one in expected]
+    assert same(answers["robust"], [one.lr for one in expected])
+    assert answers["status"].to_pylist() != suggest_batch(given)["status"].to_pylist()
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
@@ -389,6 +403,8 @@ def test_a_process_that_forks_after_a_call_can_call_again(curves):
         ({"num_it": 0}, ValueError, "`num_it` must be at least 1, got 0"),
         ({"num_it": "its"}, KeyError, "no column `its`; its columns are lr, loss, name"),
         ({"num_it": "name"}, TypeError, "`name` must be a column of integers, got string"),
+        ({"stop": "why"}, KeyError, "no column `why`"),
+        ({"stop": "lr"}, TypeError, "`lr` must be a column of strings"),
         ({"lr": "rate"}, KeyError, "no column `rate`"),
         ({"loss": "name"}, TypeError, "`name` must hold lists of float32 or float64"),
     ],
@@ -415,7 +431,7 @@ def test_wrong_tables_are_refused(curves):
     long = long_table(curves[:2], ["a", "b"])
     with pytest.raises(TypeError, match="give the whole table to `suggest_batch`"):
         suggest_batches(long)
-    with pytest.raises(TypeError, match="`num_it` must be a number in a long table"):
+    with pytest.raises(TypeError, match="`num_it` must name no column of a long table"):
         suggest_batch(long, num_it="step")
     text = long.set_column(1, "lr", pa.array(["x"] * long.num_rows))
     with pytest.raises(TypeError, match="`lr` must hold numbers in a long table, got string"):

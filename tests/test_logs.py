@@ -245,3 +245,20 @@ def test_a_table_read_by_the_csv_module_has_the_same_numbers():
     ((row,), _) = rows(LOGS / "lightning" / "one" / "metrics.csv")
     assert row["lr"] == [float(one["lr-SGD"]) for one in lines if one["lr-SGD"]]
     assert row["loss"] == [float(one["train_loss_step"]) for one in lines if one["train_loss_step"]]
+
+
+def test_a_sweep_s_json_tells_its_length_and_end(tmp_path):
+    from lehr import Sweep, suggest_batch
+
+    lrs = np.geomspace(1e-6, 1, 60)
+    losses = 2 - np.log10(lrs * 1e7) / 9
+    sweep = Sweep(lrs, losses, num_it=200, stop="diverged", settings={"batch_size": 8})
+    (tmp_path / "sweep.json").write_text(sweep.to_json())
+    logs = lehr.logs.read(tmp_path)
+    (batch,) = logs
+    assert (batch["num_it"].to_pylist(), batch["stop"].to_pylist()) == ([200], ["diverged"])
+    assert dict(batch["metadata"].to_pylist()[0])["batch_size"] == "8"
+    (row,) = suggest_batch(batch, "all", num_it="num_it", stop="stop").to_pylist()
+    for method in ("robust", "valley", "steep"):
+        assert row[method] == sweep.suggest(method).lr
+    assert row["status"] == sweep.suggest().status

@@ -144,12 +144,14 @@ if _core.DEBUG:
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Load a name that needs PyTorch on its first use."""
+        """Load a name that needs another package on its first use."""
+        from importlib import import_module
+
+        if name == "logs":
+            return import_module("lehr.logs")
         if name not in _LAZY:
             message = f"module 'lehr' has no attribute {name!r}"
             raise AttributeError(message)
-        from importlib import import_module
-
         value = getattr(import_module(_LAZY[name]), name)
         globals()[name] = value
         return value

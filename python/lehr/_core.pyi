@@ -654,6 +654,7 @@ def suggest_many(
     valid: NDArray[np.bool_] | None,
     smoothing: str | None,
     num_it: NDArray[np.int64],
+    diverged: NDArray[np.bool_] | None,
     methods: Sequence[str],
     steps: float | None,
     threads: int,
@@ -675,6 +676,7 @@ def suggest_many(
         smoothing: How the losses were averaged, as of `curve`.
         num_it: The iterations each sweep was meant to have: none for its points, one for all, or
             one a curve.
+        diverged: Which sweeps are known to have ended because the loss diverged; `None` for none.
         methods: Names in `METHODS`.
         steps: The length of the training to come.
         threads: The number of threads; they end before this returns.
@@ -693,7 +695,7 @@ def suggest_many(
         >>> lrs = np.array([1e-4, 1e-3, 1e-2, 1e-1]), np.array([0, 4])
         >>> losses = np.array([3, 2.5, 1, 9], np.float32), np.array([0, 4])
         >>> num_it = np.array([], dtype=np.int64)
-        >>> suggest_many(lrs, losses, None, None, num_it, ["minimum"], None, 1)[4]
+        >>> suggest_many(lrs, losses, None, None, num_it, None, ["minimum"], None, 1)[4]
         [array([0.001])]
     """
 

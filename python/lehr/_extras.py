@@ -8,6 +8,7 @@ _EXTRA = {
     "torch": "torch",
     "accelerate": "accelerate",
     "matplotlib": "plot",
+    "fsspec": "cli",
     "click": "cli",
     "rich": "cli",
     "pyarrow": "arrow",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _DEFAULT = ("robust", "valley", "slide", "minimum", "steep")
 _STATUSES = ("ok", "weak", "none", "bad")
 _SMOOTHING = ("fastai", "lightning", "torch_lr_finder", "ignite")
+_DIVERGED = ("diverged", "non-finite")
 # As many rows are answered at once: their reasons fit into one string column.
 _MOST_ROWS = 2**20
 
@@ -40,6 +41,7 @@ def suggest_batch(
     steps: int | None = None,
     smoothing: str | None = None,
     num_it: int | str | None = None,
+    stop: str | None = None,
     lr: str = "lr",
     loss: str = "loss",
     run: str = "run",
@@ -66,6 +68,8 @@ def suggest_batch(
             or `None`; it is undone first.
         num_it: The iterations the sweeps were meant to have: a number, or the name of a column of
             integers; their points by default, and where it is less.
+        stop: The name of a column that says why each sweep ended, as `Sweep.stop` does: "diverged"
+            and "non-finite" tell the robust rule that the loss was breaking away.
         lr: Name of the column of rates.
         loss: Name of the column of losses.
         run: Name of the column that names the runs of a long table.
@@ -94,7 +98,7 @@ def suggest_batch(
         >>> suggest_batch(table, "minimum").select(["name", "status", "minimum"]).to_pylist()
         [{'name': 'a', 'status': 'ok', 'minimum': 0.001}, {'name': 'b', 'status': 'bad', 'minimum': None}]
     """  # noqa: E501 (the output of the example)
-    asked = _Asked.of(methods, threads, steps, smoothing, num_it, lr, loss)
+    asked = _Asked.of(methods, threads, steps, smoothing, num_it, stop, lr, loss)
     data = _imported(table)
     _check_columns(data.schema, (lr, loss))
     if pa.types.is_floating(data.schema.field(loss).type):
@@ -111,6 +115,7 @@ def suggest_batches(
     steps: int | None = None,
     smoothing: str | None = None,
     num_it: int | str | None = None,
+    stop: str | None = None,
     lr: str = "lr",
     loss: str = "loss",
 ) -> pa.RecordBatchReader:
@@ -127,6 +132,7 @@ def suggest_batches(
         steps: Likewise.
         smoothing: Likewise.
         num_it: Likewise.
+        stop: Likewise.
         lr: Likewise.
         loss: Likewise.
 
@@ -145,7 +151,7 @@ def suggest_batches(
         >>> suggest_batches([batch, batch], "minimum").read_all()["minimum"].to_pylist()
         [0.001, 0.001]
     """
-    asked = _Asked.of(methods, threads, steps, smoothing, num_it, lr, loss)
+    asked = _Asked.of(methods, threads, steps, smoothing, num_it, stop, lr, loss)
     schema, given = _stream(batches)
     _check_columns(schema, (lr, loss))
     if pa.types.is_floating(schema.field(loss).type):
@@ -166,6 +172,7 @@ class _Asked(NamedTuple):
     steps: float | None
     smoothing: str | None
     num_it: int | str | None
+    stop: str | None
     lr: str
     loss: str
 
@@ -177,6 +184,7 @@ class _Asked(NamedTuple):
         steps: Any,
         smoothing: Any,
         num_it: Any,
+        stop: Any,
         lr: str,
         loss: str,
     ) -> _Asked:
@@ -192,6 +200,7 @@ class _Asked(NamedTuple):
             None if steps is None else float(at_least_one(steps, "steps")),
             smoothing,
             num_it,
+            stop,
             lr,
             loss,
         )
@@ -205,6 +214,12 @@ class _Asked(NamedTuple):
             kind = given.field(self.num_it).type
             if not pa.types.is_integer(kind):
                 message = f"`{self.num_it}` must be a column of integers, got {kind}"
+                raise TypeError(message)
+        if self.stop is not None:
+            _check_columns(given, (self.stop,))
+            kind = given.field(self.stop).type
+            if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+                message = f"`{self.stop}` must be a column of strings, got {kind}"
                 raise TypeError(message)
         kept = [field for field in given if field.name not in (self.lr, self.loss)]
         taken = {field.name for field in kept}.intersection(self.columns)
@@ -332,6 +347,7 @@ def _answer(batch: pa.RecordBatch, asked: _Asked) -> pa.RecordBatch:
         valid,
         asked.smoothing,
         _iterations(batch, asked.num_it),
+        _diverged(batch, asked.stop),
         asked.methods,
         asked.steps,
         asked.threads,
@@ -376,6 +392,14 @@ def _iterations(batch: pa.RecordBatch, num_it: int | str | None) -> NDArray[np.i
     return np.ascontiguousarray(column.to_numpy(zero_copy_only=False))
 
 
+def _diverged(batch: pa.RecordBatch, stop: str | None) -> NDArray[np.bool_] | None:
+    if stop is None:
+        return None
+    told = pc.is_in(batch.column(stop), pa.array(_DIVERGED, batch.schema.field(stop).type))
+    array: NDArray[np.bool_] = told.to_numpy(zero_copy_only=False)
+    return array
+
+
 def _lists(column: pa.Array) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the values of lists and the offsets of the lists in them."""
     if pa.types.is_fixed_size_list(column.type):
@@ -396,8 +420,9 @@ def _plain(values: pa.Array) -> NDArray[Any]:
 
 def _gathered(data: pa.Table, asked: _Asked, run: str, step: str) -> pa.Table:
     """Return a long table as a table of curves."""
-    if isinstance(asked.num_it, str):
-        message = "`num_it` must be a number in a long table, whose rows are points"
+    if isinstance(asked.num_it, str) or asked.stop is not None:
+        name = "num_it" if isinstance(asked.num_it, str) else "stop"
+        message = f"`{name}` must name no column of a long table, whose rows are points"
         raise TypeError(message)
     lrs, losses = (_points(data, name) for name in (asked.lr, asked.loss))
     if run not in data.column_names:

@@ -120,7 +120,9 @@ def logs(
     groups = None if by is None else _groups(by, methods[0])
     statuses: Counter[str] = Counter()
     with _progress(found, quiet) as seen:
-        answers = suggest_batches(found, methods, threads=threads, steps=steps)
+        answers = suggest_batches(
+            found, methods, threads=threads, steps=steps, num_it="num_it", stop="stop"
+        )
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in answers:

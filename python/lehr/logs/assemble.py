@@ -38,6 +38,8 @@ class Curve:
         metadata: What else is known of it, by name.
         format: Its format, where it is another than that of the reader.
         place: Where it lies in the file, as in `Skip`; by default its id in brackets.
+        num_it: The iterations it was meant to have, where that is known.
+        stop: Why it ended, as of `Sweep`, where that is known.
     """
 
     id: str
@@ -47,6 +49,8 @@ class Curve:
     metadata: Mapping[str, str] = field(default_factory=dict)
     format: str | None = None
     place: str | None = None
+    num_it: int | None = None
+    stop: str | None = None
 
 
 @dataclass
@@ -82,6 +86,8 @@ def schema() -> pa.Schema:
             ("lr", numbers),
             ("loss", numbers),
             ("smoothing", text),
+            ("num_it", arrow.int64()),
+            ("stop", text),
             ("metadata", arrow.map_(text, text)),
         ]
     )
@@ -114,7 +120,9 @@ class Assembler:
             yield from self.flush()
         found = (source.name, curve.format or reader)
         metadata = list(curve.metadata.items())
-        self.rows.append((name, *found, lrs, losses, curve.smoothing, metadata))
+        self.rows.append(
+            (name, *found, lrs, losses, curve.smoothing, curve.num_it, curve.stop, metadata)
+        )
         self.points += len(lrs)
         report.add(found[1])
 
@@ -171,6 +179,8 @@ class Assembler:
             lrs,
             losses,
             same[2],
+            self.arrow.nulls(count, self.arrow.int64()),
+            self.arrow.nulls(count, text),
             block.metadata[rows],
         ]
         return self.arrow.record_batch(arrays, schema=self.schema)

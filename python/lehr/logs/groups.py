@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+# What each curve has of its own.
+_SINGLE = {
+    *METHODS, "curve_id", "reason", "points", "robust_low", "robust_high", "snr", "agreement",
+}  # fmt: skip
+
+
 class Group(NamedTuple):
     """What the suggestions for curves of one kind say together.
 
@@ -144,7 +150,7 @@ class Groups:
     @property
     def known(self) -> list[str]:
         """What the curves so far could be grouped by."""
-        return sorted(self._known - {*METHODS, "reason", "points"})
+        return sorted(self._known - _SINGLE)
 
     def groups(self) -> list[Group]:
         """Return the groups, by number where all values are numbers, and otherwise by name."""

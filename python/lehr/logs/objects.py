@@ -152,9 +152,10 @@ class Objects:
             self._skip(place, str(error))
             return
         self._met = True
-        known = {"num_it": sweep.num_it, "stop": sweep.stop, "hyper": sweep.hyper}
-        metadata = {**scalars(sweep.settings), **scalars(known)}
-        yield Curve(name, sweep.lrs, sweep.losses, None, metadata, "lehr", place)
+        metadata = {**scalars(sweep.settings), "hyper": sweep.hyper}
+        yield Curve(
+            name, sweep.lrs, sweep.losses, None, metadata, "lehr", place, sweep.num_it, sweep.stop
+        )
 
     def _state(self, value: dict[str, Any], name: str, place: str) -> Iterator[Curve]:
         rows = [row for row in value["log_history"] if isinstance(row, dict)]

@@ -121,9 +121,9 @@ def read(
     Returns:
         The logs. Their batches have the columns `curve_id`, `source` and `format`, strings; `lr`
         and `loss`, lists of float64 of equal length, the losses raw: the average that the format
-        keeps is inverted; `smoothing`, the average that was, null for none; and `metadata`, a map
-        of strings. A batch has a bounded number of points, so that memory stays the same however
-        much there is to read.
+        keeps is inverted; `smoothing`, the average that was, null for none; `num_it` and `stop`, as
+        of `Sweep`, null where they are not known; and `metadata`, a map of strings. A batch has a
+        bounded number of points, so that memory stays the same however much there is to read.
 
     Raises:
         TypeError: An argument is of the wrong kind.

@@ -87,12 +87,7 @@ class Remote(Local):
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            from fsspec.core import url_to_fs
-        except ModuleNotFoundError as error:
-            message = f"{url!r} needs fsspec: pip install 'lehr[cli]'"
-            raise ImportError(message, name="fsspec") from error
-        self.fs: Any = url_to_fs(url)[0]
+        self.fs: Any = need("fsspec", repr(url)).url_to_fs(url)[0]
 
     def kind(self, path: str) -> str | None:
         """Return "file", "folder", or `None` where there is nothing."""

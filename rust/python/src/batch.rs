@@ -70,7 +70,7 @@ type Columns<'py> = (
 
 /// Ask rules about many curves: lists in `lrs` and `losses`, each as (values, offsets).
 #[pyfunction]
-#[pyo3(signature = (lrs, losses, valid, smoothing, num_it, methods, steps, threads))]
+#[pyo3(signature = (lrs, losses, valid, smoothing, num_it, diverged, methods, steps, threads))]
 #[expect(clippy::too_many_arguments, reason = "the fields of a question")]
 #[expect(clippy::needless_pass_by_value, reason = "Python hands arguments over")]
 pub fn suggest_many<'py>(
@@ -80,6 +80,7 @@ pub fn suggest_many<'py>(
     valid: Option<Slice<'py, bool>>,
     smoothing: Option<&str>,
     num_it: Slice<'py, i64>,
+    diverged: Option<Slice<'py, bool>>,
     methods: Vec<String>,
     steps: Option<f64>,
     threads: usize,
@@ -92,6 +93,7 @@ pub fn suggest_many<'py>(
         valid: valid.as_ref().map(|valid| valid.as_slice()).transpose()?,
         smoothing: smoothing.map(Average::from_name).transpose().or_py()?,
         num_it: num_it.as_slice()?,
+        diverged: diverged.as_ref().map(|diverged| diverged.as_slice()).transpose()?,
         methods: &methods,
         steps,
     };

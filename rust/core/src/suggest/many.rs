@@ -111,6 +111,8 @@ pub struct Questions<'a> {
     /// The iterations each sweep was meant to have, one for all or one a curve; the number of its
     /// points where there is none, or fewer.
     pub num_it: &'a [i64],
+    /// Which sweeps are known to have ended because the loss diverged; `None` for none.
+    pub diverged: Option<&'a [bool]>,
     /// The rules.
     pub methods: &'a [Method],
     /// The length of the training to come.
@@ -207,6 +209,7 @@ pub fn many(questions: &Questions<'_>, threads: usize) -> Result<Answers> {
     let counts = [
         ("losses", questions.losses.len()),
         ("valid", questions.valid.map_or(rows, <[bool]>::len)),
+        ("diverged", questions.diverged.map_or(rows, <[bool]>::len)),
         ("num_it", if questions.num_it.len() <= 1 { rows } else { questions.num_it.len() }),
     ];
     if let Some((name, count)) = counts.into_iter().find(|(_, count)| *count != rows) {
@@ -264,7 +267,8 @@ impl Questions<'_> {
             each => each[index],
         };
         let num_it = usize::try_from(num_it).unwrap_or(0).max(losses.len());
-        let asked = Asked::new(&lrs, &losses, num_it, false);
+        let diverged = self.diverged.is_some_and(|diverged| diverged[index]);
+        let asked = Asked::new(&lrs, &losses, num_it, diverged);
         let mut row = Row {
             points,
             status: "none",
@@ -387,7 +391,16 @@ mod tests {
     use super::{Lists, Method, Offsets, Questions, Values, by_run, many};
 
     fn questions<'a>(lrs: Lists<'a>, losses: Lists<'a>, methods: &'a [Method]) -> Questions<'a> {
-        Questions { lrs, losses, valid: None, smoothing: None, num_it: &[], methods, steps: None }
+        Questions {
+            lrs,
+            losses,
+            valid: None,
+            smoothing: None,
+            num_it: &[],
+            diverged: None,
+            methods,
+            steps: None,
+        }
     }
 
     #[test]
