@@ -16,6 +16,25 @@ if TYPE_CHECKING:
     from lehr.snapshot import Snapshot
 
 
+def add_settings(own: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a sweep says of itself together with what a user adds to that.
+
+    Raises:
+        TypeError: `given` is no mapping.
+        ValueError: It names what the sweep says itself.
+    """
+    if given is None:
+        return dict(own)
+    if not hasattr(given, "items"):
+        message = f"`settings` must be a mapping, got {given!r}"
+        raise TypeError(message)
+    taken = sorted(own.keys() & dict(given).keys())
+    if taken:
+        message = f"`settings` must not name what a sweep says of itself, got {taken}"
+        raise ValueError(message)
+    return {**own, **given}
+
+
 class SweepEngine:
     """Sets the value of each iteration, records the losses, decides when to stop, restores all.
 
@@ -30,6 +49,10 @@ class SweepEngine:
         stop_div: Whether to stop when the smoothed loss diverges (above four times the best).
         hyper: The name of what is swept.
         settings: What the curve says of the sweep.
+
+    Raises:
+        TypeError: A curve cannot have the settings.
+        ValueError: Likewise.
     """
 
     def __init__(
@@ -48,6 +71,8 @@ class SweepEngine:
         self._make_snapshot = snapshot
         self._write = write
         self._snapshot: Snapshot | None = None
+        # A curve finds at once what is wrong with the settings.
+        self._settings = self.sweep.settings
 
     def __enter__(self) -> Self:
         self._snapshot = self._make_snapshot()
