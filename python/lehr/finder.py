@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lehr._extras import need
 from lehr.arguments import at_least_one, torch_optimizer
 from lehr.batches import Batches
-from lehr.engine import SweepEngine
+from lehr.engine import SweepEngine, add_settings
 from lehr.rng import loader_generators, seed_all
 from lehr.snapshot import Snapshot
 from lehr.spacing import Spacing, as_values
@@ -66,7 +66,9 @@ class Finder:
             generator as those have; an iterable that begins again of itself needs no naming.
         generators: Further torch generators the loop draws from.
         device: Where the copies are, such as "cpu"; beside each tensor by default.
-        settings: Strings, numbers, flags, and lists of them, to be added to the curve's.
+        settings: Strings, finite numbers, flags, `None`, and lists of them, to be added to the
+            curve's, by other names than the sweep's own: `start`, `end`, `spacing`, `ratios`,
+            `stop_div`. Plots of it call the loss what `criterion` says.
 
     Attributes:
         sweep: The curve: what was recorded so far.
@@ -122,8 +124,7 @@ class Finder:
             message = "`optimizer` must be at least one, got none"
             raise ValueError(message)
         self._batches = None if loader is None else Batches(loader)
-        if values is not None:
-            values = as_values(values)
+        values = None if values is None else as_values(values)
         extras, generators = [*extras], [*generators]
 
         def engine() -> SweepEngine:
@@ -144,9 +145,9 @@ class Finder:
                 spaced.values,
                 stop_div,
                 hyper,
-                spaced.settings
-                | {"ratios": ratios, "stop_div": bool(stop_div)}
-                | dict(settings or {}),
+                add_settings(
+                    {**spaced.settings, "ratios": ratios, "stop_div": bool(stop_div)}, settings
+                ),
             )
 
         # Made at once for its errors, and again for the groups there are when the sweep begins.
@@ -281,10 +282,18 @@ def lr_find(
     repeats: int = 1,
     seed: int | None = None,
     accumulate: int = 1,
+    hyper: str = "lr",
+    start: Any = None,
+    end: Any = None,
+    num_it: int | None = None,
+    spacing: str = "exp",
+    values: Iterable[float] | None = None,
+    keep_ratios: bool = True,
+    stop_div: bool = True,
     extras: Iterable[Any] = (),
     generators: Iterable[torch.Generator] = (),
+    device: torch.device | str | None = None,
     settings: Mapping[str, Any] | None = None,
-    **options: Any,
 ) -> Sweep:
     """Sweep the learning rate of a model, or another hyper-parameter, and restore everything.
 
@@ -309,11 +318,19 @@ def lr_find(
             those of repeat r by `seed + r`. With `None` a single sweep goes on from where they are,
             and repeats begin at 0.
         accumulate: Number of batches a step, whose mean is the loss.
-        extras: As of a `Finder`.
-        generators: Likewise.
-        settings: Likewise.
-        **options: `hyper`, `start`, `end`, `num_it`, `spacing`, `values`, `keep_ratios`,
-            `stop_div`, `device`: as of a `Finder`.
+        hyper: What is swept, as of a `Finder`.
+        start: Value of the first iteration, as of a `Finder`.
+        end: Value that iteration `num_it` would have, as of a `Finder`.
+        num_it: Number of iterations, 100 by default, or as many as `values`.
+        spacing: "exp" for equal ratios, "linear" for equal differences.
+        values: The values to try, in place of `start`, `end` and `spacing`.
+        keep_ratios: Whether groups keep their ratios, as of a `Finder`.
+        stop_div: Whether to stop when the smoothed loss is above four times the best.
+        extras: What else training changes, as of a `Finder`; a loss function that is a module, and
+            the loaders, need no naming.
+        generators: Further torch generators that training draws from.
+        device: Where the copies are; beside each tensor by default.
+        settings: As of a `Finder`; `criterion` and `seed` are the sweep's own here.
 
     Returns:
         The curve, of `repeats` sweeps that of `Sweep.pool`.
@@ -340,16 +357,25 @@ def lr_find(
     own = loader_generators(loader, valid)
     # What may be given as an iterator is used once a repeat.
     extras, generators = [*extras, *as_extras(valid)], [*generators, *own]
+    values = None if values is None else as_values(values)
     sweeps, further = [], range(accumulate - 1)
     for one in seeds_of(seed, repeats):
         finder = Finder(
             step.modules,
             optimizer,
             loader,
+            hyper=hyper,
+            start=start,
+            end=end,
+            num_it=num_it,
+            spacing=spacing,
+            values=values,
+            keep_ratios=keep_ratios,
+            stop_div=stop_div,
             extras=extras,
             generators=generators,
-            settings={"criterion": step.criterion, "seed": one, **(settings or {})},
-            **options,
+            device=device,
+            settings=add_settings({"criterion": step.criterion, "seed": one}, settings),
         )
         with finder:
             if one is not None:
