@@ -91,7 +91,6 @@ class SweepEngine:
     ) -> None:
         if self._snapshot is not None:
             self._snapshot.restore()
-            self._snapshot = None
 
     def __len__(self) -> int:
         return len(self._state)

@@ -166,9 +166,14 @@ class Finder:
             message = "a Finder sweeps once: make another one"
             raise RuntimeError(message)
         self._engine = self._make_engine()
-        self._engine.__enter__()
-        self._where = "inside"
-        return self
+        try:
+            self._engine.__enter__()
+            self._where = "inside"
+            return self  # noqa: TRY300 (guarded too)
+        except BaseException:
+            self._where = "before"
+            self._engine.__exit__(None, None, None)
+            raise
 
     def __exit__(
         self,
@@ -176,8 +181,8 @@ class Finder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._where = "after"
         try:
+            self._where = "after"
             if self._batches is not None:
                 self._batches.close()
         finally:

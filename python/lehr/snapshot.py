@@ -115,7 +115,7 @@ class Snapshot:
             # The last: what is before it may draw.
             partial(RandomState.now([*own.values()]).restore, [*own.values()]),
         ]
-        self._restorers: list[Callable[[], Any]] = [*memory.copy(), *later]
+        self._restorers = deque([*memory.copy(), *later])
 
     def begin(self) -> None:
         """Make ready for the sweep.
@@ -131,19 +131,24 @@ class Snapshot:
             param.grad = None
 
     def restore(self) -> None:
-        """Put everything back as it was; an error in one thing does not keep another from it."""
+        """Put everything back as it was, once, and let go of the copies.
+
+        An error in one thing does not keep another from it. Called again, it goes on with what an
+        interrupt has left.
+        """
         errors: list[BaseException] = []
-        waiting = list(reversed(self._restorers))
-        while waiting:
+        while True:
             try:
-                waiting[-1]()
-                waiting.pop()
+                while self._restorers:
+                    self._restorers[0]()
+                    del self._restorers[0]
+                break
             except KeyboardInterrupt as error:
                 # What it interrupted is done again.
                 errors.insert(0, error)
             except BaseException as error:  # noqa: BLE001 (raised below, after the rest)
                 errors.append(error)
-                waiting.pop()
+                del self._restorers[0]
         if errors:
             raise errors[0]
 
