@@ -98,3 +98,29 @@ def test_an_option_that_lr_find_has_not_is_said_of_lr_find():
     model, optimizer, loader = training()
     with pytest.raises(TypeError, match=r"^lr_find\(\) got an unexpected .* 'start_lr'"):
         lr_find(model, optimizer, loader, mse, start_lr=1e-6)
+
+
+class Asserting(torch.Tensor):
+    """A number on a device that has failed meanwhile."""
+
+    def item(self):
+        message = "CUDA error: device-side assert triggered"
+        raise RuntimeError(message)
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "message"),
+    [
+        (torch.ones(1).as_subclass(Asserting), RuntimeError, "^CUDA error"),
+        (torch.ones(2), TypeError, "the loss of a step must be one number, got tensor"),
+        (torch.ones(2).as_subclass(Asserting), TypeError, "the loss of a step must be one number"),
+        (torch.ones(0), TypeError, "the loss of a step must be one number"),
+        (torch.tensor(1j), TypeError, "the loss of a step must be one number"),
+    ],
+)
+def test_an_error_of_the_device_is_not_said_to_be_one_of_the_loss(loss, error, message):
+    model, optimizer, _ = training()
+    with Finder(model, optimizer, num_it=1) as finder:
+        next(finder)
+        with pytest.raises(error, match=message):
+            finder.record(loss)

@@ -692,6 +692,7 @@ def suggest_many(
             unknown.
 
     Example:
+        >>> import numpy as np
         >>> lrs = np.array([1e-4, 1e-3, 1e-2, 1e-1]), np.array([0, 4])
         >>> losses = np.array([3, 2.5, 1, 9], np.float32), np.array([0, 4])
         >>> num_it = np.array([], dtype=np.int64)
@@ -716,6 +717,7 @@ def order_by_run(
         ValueError: A code is not below `runs`, or there are not as many steps as codes.
 
     Example:
+        >>> import numpy as np
         >>> order, offsets = order_by_run(np.array([0, 1, 0], dtype=np.int32), 2)
         >>> order.tolist(), offsets.tolist()
         ([0, 2, 1], [0, 2, 3])
@@ -769,7 +771,7 @@ def spread(lrs: _Numbers) -> tuple[float, tuple[float, float], float, list[int]]
         ValueError: There is no rate, or one is not a finite number above 0.
 
     Example:
-        >>> spread([1e-3, 1e-3, 2e-3, 1e-3, 1.0])[3]
+        >>> spread([1e-3, 1e-3, 1.5e-3, 1e-3, 1.0])[3]
         [4]
 
     Reference:

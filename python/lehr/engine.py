@@ -105,6 +105,9 @@ class SweepEngine:
             # A text has no `__float__`, and `float` would read it.
             value = float(loss.item()) if hasattr(loss, "item") else loss.__float__()
         except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and getattr(loss, "numel", lambda: 1)() == 1:
+                # Of its device, which was waited for.
+                raise
             message = f"the loss of a step must be one number, got {loss!r}"
             raise TypeError(message) from error
         stop = self._state.push(value)

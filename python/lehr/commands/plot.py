@@ -40,8 +40,8 @@ def read_schedule(text: str) -> lehr.Schedule:
         TypeError: An argument is of the wrong kind.
 
     Example:
-        >>> read_schedule("combined_cos(0.25, 1e-3 / 25, 1e-3, 1e-8)")
-        combined_cos(0.25, 4e-05, 0.001, 1e-08)
+        >>> read_schedule("SchedCos(1e-3 / 4, 0)")
+        SchedCos(0.00025, 0.0)
     """
     if text.lstrip().startswith("{"):
         return lehr.Schedule.from_json(text)
