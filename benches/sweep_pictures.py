@@ -26,7 +26,7 @@ def main():
             losses = data["sweep_loss"][row, seed].astype(float)[:end]
             sweep = lehr.Sweep(data["sweep_lr"][:end], losses, stop="finished")
         figure = sweep.plot("robust")
-        figure.savefig(OUT / f"sweep-{name}.png", dpi=80)
+        figure.savefig(OUT / f"sweep-{name}.png", dpi=150)
         said = sweep.suggest()
         print(f"{name}: {said.status}, {said.lr:.2g}, {said.reason}")
 
