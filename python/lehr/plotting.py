@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from lehr.sweep import Sweep
 
 _POINTS = 401
+# Which loss a sweep has that does not say so.
+_TRAINING = "training loss"
 _TITLES = {
     "lr": "learning rate",
     "mom": "momentum",
@@ -195,12 +197,14 @@ def plot_sweep(
     log = _logarithmic(lrs)
     if log:
         ax.set_xscale("log")
-    label = "loss of each batch" if sweep.parts else None
+    criterion = str(sweep.settings.get("criterion", _TRAINING))
+    each = "loss of each batch" if criterion == _TRAINING else "loss of each iteration"
+    label = each if sweep.parts else None
     for part in sweep.parts:
         points = part.lrs[shown], part.losses[shown]
         ax.plot(*points, ".", color="0.8", markersize=3, zorder=1, label=label)
         label = None
-    pooled = f"mean loss of {len(sweep.parts)} sweeps" if sweep.parts else "loss of each batch"
+    pooled = f"mean loss of {len(sweep.parts)} sweeps" if sweep.parts else each
     size = 4 if len(lrs) <= _MANY_BATCHES else 2
     ax.plot(lrs, raw, ".", color="0.6", markersize=size, label=pooled)
     alone = "o" if len(lrs) == 1 else None
@@ -211,7 +215,7 @@ def plot_sweep(
         _mark(ax, index, name, suggestion, spans)
     name = _TITLES.get(sweep.hyper, sweep.hyper.replace("_", " "))
     heading = "Learning-rate" if sweep.hyper == "lr" else name[:1].upper() + name[1:]
-    ax.set(xlabel=name, ylabel="training loss")
+    ax.set(xlabel=name, ylabel=criterion)
     _entitle(ax, f"{heading} sweep", marks)
     if len(lrs) > 1:
         ends = np.array([lrs.min(), lrs.max()])
