@@ -302,9 +302,10 @@ def lr_find(
 ) -> Sweep:
     """Sweep the learning rate of a model, or another hyper-parameter, and restore everything.
 
-    Every iteration takes a batch, in training mode and on the device of the model's parameters, and
-    one step of the optimizer. A batch that is a tuple or list holds the inputs of the model and,
-    last, the target; a mapping is its keywords; anything else goes to it whole.
+    Every iteration takes a batch, in training mode (of a loss function that is a module too) and on
+    the device of the model's parameters, and one step of the optimizer. A batch that is a tuple or
+    list holds the inputs of the model and, last, the target; a mapping is its keywords; anything
+    else goes to it whole.
 
     Where `torch.distributed` is initialised, every process calls it, and the loss of an iteration
     is the mean of theirs, so that all have the same curve and stop together.
@@ -316,8 +317,10 @@ def lr_find(
         loss_func: Called with the model's output and the target, or the whole batch where that is
             no tuple. With `None` the output is the loss, or carries it as `.loss` or `["loss"]`.
         valid: Batches to validate on. Given, the loss of an iteration is the mean over them after
-            the iteration's step, in evaluation mode: each sample counts once. The random
-            generators do not notice. Otherwise it is the loss of the batch before the step.
+            the iteration's step, in evaluation mode, weighted by their numbers of samples: each
+            sample counts once where the loss of a batch is a mean over its samples, as by default
+            in torch, and not a sum. The random generators do not notice. Otherwise it is the loss
+            of the batch before the step.
         repeats: Number of sweeps, which begin with the same weights and are pooled.
         seed: Seeds the generators of Python, numpy, torch and the loader before the sweep, and
             those of repeat r by `seed + r`. With `None` a single sweep goes on from where they are,
@@ -385,7 +388,7 @@ def lr_find(
         with finder:
             if one is not None:
                 seed_all(one, generators)
-            model.train()
+            step.train()
             for batch in finder:
                 finder.record(step([batch, *[finder.batch() for _ in further]]))
         sweeps.append(finder.sweep)

@@ -31,14 +31,19 @@ class Step:
     """A step of the optimizer on one batch or several; returns the loss of the iteration.
 
     Args:
-        model: As of `lr_find`, and so on.
-        optimizer: Likewise.
-        loss_func: Likewise.
-        valid: Likewise.
+        model: The module that is trained; batches are moved to the device of its parameters.
+        optimizer: What steps, perhaps wrapped by a host; one that needs a closure gets one.
+        loss_func: Called with the model's output and the targets; `None` where the model gives its
+            loss itself.
+        valid: Batches whose mean loss after the step is returned; with `None` it is the loss
+            before the step.
 
     Attributes:
-        modules: What is trained.
-        criterion: Which loss is returned.
+        modules: The modules in it: the model, and a loss function that is one.
+        criterion: Which loss is returned: "training loss" or "validation loss".
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
     """
 
     def __init__(
@@ -66,6 +71,11 @@ class Step:
         self._closure = closure is not None and closure.default is inspect.Parameter.empty
         first = next((t for one in (model.parameters, model.buffers) for t in one()), None)
         self._device = torch.device("cpu") if first is None else first.device
+
+    def train(self, mode: bool = True) -> None:
+        """Set the modes of the model and of a loss function that is a module."""
+        for module in self.modules:
+            module.train(mode)
 
     def __call__(self, batches: list[Any]) -> Any:
         """Train on the batches and return the loss, its mean over the processes."""
@@ -129,8 +139,8 @@ class Step:
         """Return the mean loss over the validation batches; leave modes and generators."""
         generators = loader_generators(self._valid)
         drawn = RandomState.now(generators)
-        modes = [(module, module.training) for module in self._model.modules()]
-        self._model.eval()
+        modes = [(part, part.training) for one in self.modules for part in one.modules()]
+        self.train(False)
         mean = Mean()
         try:
             with torch.no_grad():
