@@ -119,10 +119,12 @@ def _order(codes: NDArray[np.int64], steps: Floats | None) -> NDArray[np.intp]:
     if steps is None:
         return order
     within = np.diff(codes[order]) == 0
-    if not (within & (np.diff(steps[order]) < 0)).any():
+    ordered = steps[order]  # infinities have no difference
+    if not (within & (ordered[1:] < ordered[:-1])).any():
         return order
     by_step = np.lexsort((steps, codes))
-    twice = (np.diff(codes[by_step]) == 0) & (np.diff(steps[by_step]) == 0)
+    ordered = steps[by_step]
+    twice = (np.diff(codes[by_step]) == 0) & (ordered[1:] == ordered[:-1])
     keep = np.zeros(codes.max() + 1, dtype=bool)
     keep[codes[by_step][1:][twice]] = True
     return np.where(keep[codes[order]], order, by_step)
