@@ -7,7 +7,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-rust test-python test-peers lint fmt stubs bench bench-logs bench-suggest bench-suggest-data bench-reference wheel docs ci clean check-tools
+.PHONY: help dev demo test test-rust test-python test-peers lint fmt stubs fuzz bench bench-logs bench-suggest bench-suggest-data bench-reference wheel docs ci clean check-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -64,6 +64,11 @@ fmt: $(VENV)/.installed-dev ## Format all code
 	$(BIN)/ruff format python tests benches rust
 	$(BIN)/ruff check --fix python tests benches rust
 
+# The same SEED makes the same trials again.
+SECONDS ?= 60
+fuzz: $(VENV)/.installed-dev ## Feed mutated files to every reader for SECONDS=60, with SEED=n or any
+	$(BIN)/python tests/fuzz.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
 # The second part stands beside other schedulers and finders, in the environment that has them.
 bench: $(VENV)/.installed-dev $(if $(PEERS),,.venv-peers/.installed) ## Print the table of ratios
 	$(BIN)/python benches/bench.py
@@ -99,5 +104,5 @@ ci: test test-peers lint ## What CI runs: all tests, then all lints
 	@echo "ci: tests and lints are green"
 
 clean: ## Remove what was built, .venv included
-	rm -rf $(VENV) .venv-reference .venv-peers target dist lehr-demo .pytest_cache tests/peers/.pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-reference .venv-peers target dist lehr-demo fuzz-failures .pytest_cache tests/peers/.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python -name '*.so' -delete

@@ -1,0 +1,32 @@
+"""Mutated inputs: a short run of `fuzz.py`, and all that it ever found."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FUZZ = Path(__file__).parent / "fuzz.py"
+FOUND = sorted((Path(__file__).parent / "data" / "fuzz").glob("*.json"))
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits of processes are POSIX's")
+
+
+def fuzz(*arguments):
+    ended = subprocess.run(
+        [sys.executable, FUZZ, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_mutated_inputs_for_some_seconds_break_no_promise(tmp_path):
+    code, said = fuzz("--seconds", 20, "--seed", 6, "--save", tmp_path)
+    assert code == 0, said
+    assert "trials with seed 6, no failure" in said
+
+
+def test_whatever_was_found_is_mended():
+    assert FOUND
+    code, said = fuzz("--repeat", *FOUND)
+    assert code == 0, said
+    assert said.count("no failure") == len(FOUND)
