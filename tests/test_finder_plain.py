@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lehr import Sweep, lr_find
+from lehr import DataLoaders, Learner, Sweep, lr_find
 from torch import nn
 
 mse = nn.functional.mse_loss
@@ -60,3 +60,32 @@ def test_the_plot_of_a_validated_sweep_says_so():
     batches = [(x, x[:, :1])]
     sweep = lr_find(model, optimizer, batches, mse, valid=batches, num_it=20, repeats=2)
     assert labels(sweep)[0] == "validation loss"
+
+
+RATES = [
+    ((1e-4, 1.0), (1e-4, 1.0)),
+    (([1e-4, 1e-3], 1.0), ((1e-4, 1e-3), (1.0, 1.0))),
+    ((slice(1e-4, 1e-3), [1.0, 2.0]), ((1e-4, 1e-3), (1.0, 2.0))),
+]
+
+
+@pytest.mark.parametrize(("rates", "ends"), RATES)
+def test_the_learner_and_the_plain_case_say_the_same_of_the_same_sweep(rates, ends):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    x = torch.ones(4, 2)
+    batches = [(x, x[:, :1])]
+    groups = [{"params": part.parameters()} for part in model]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    options = {"start": rates[0], "end": rates[1], "num_it": 10, "stop_div": False}
+    sweep = lr_find(model, optimizer, batches, mse, **options)
+    learn = Learner(
+        DataLoaders(batches, device="cpu"), model, mse, torch.optim.SGD,
+        splitter=lambda model: [list(part.parameters()) for part in model],
+    )  # fmt: skip
+    learn.lr_find(*rates, 10, stop_div=False, show_plot=False, suggest_funcs=None)
+    other = learn.recorder.sweep
+    own = dict(sweep.settings)
+    assert (own.pop("criterion"), own.pop("seed")) == ("training loss", None)
+    assert dict(other.settings) == own
+    assert (own["start"], own["end"]) == ends
+    assert (other.lrs.tolist(), other.hyper) == (sweep.lrs.tolist(), sweep.hyper)

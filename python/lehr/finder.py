@@ -145,9 +145,7 @@ class Finder:
                 spaced.values,
                 stop_div,
                 hyper,
-                add_settings(
-                    {**spaced.settings, "ratios": ratios, "stop_div": bool(stop_div)}, settings
-                ),
+                add_settings(spaced.described(ratios, stop_div), settings),
             )
 
         # Made at once for its errors, and again for the groups there are when the sweep begins.

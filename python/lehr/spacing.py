@@ -43,17 +43,18 @@ class Spacing:
 
     Args:
         hyper: What is swept.
-        start: As of a `Finder`.
-        end: Likewise.
-        num_it: Likewise.
-        spacing: Likewise.
-        values: Likewise.
+        start: Value of the first iteration, one for all groups or one a group; `None` for 1e-7
+            where the rate is swept.
+        end: Value that iteration `num_it` would have, likewise; `None` for 10.
+        num_it: Number of iterations, at least 1; `None` for 100, or as many as `values`.
+        spacing: "exp" for equal ratios, with both ends above 0, or "linear" for equal differences.
+        values: The values themselves, in place of the ends and what is between them.
         groups: The number of parameter groups.
 
     Attributes:
         values: The value of each iteration, float64 of shape (n,); of the last group where each
             has its own.
-        settings: What the curve says of them.
+        apart: Whether each group has values of its own.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Spacing:
         made = {pair: _SHAPES[spacing](*pair) for pair in pairs}
         self._schedules = [made[pair] for pair in pairs]
         self.values = self._schedules[-1].values(self.num_it)
-        self.settings: dict[str, Any] = {
+        self._ends: dict[str, Any] = {
             "start": firsts if self.apart else firsts[0],
             "end": lasts if self.apart else lasts[0],
             "spacing": spacing,
@@ -116,7 +117,7 @@ class Spacing:
         steps = [SchedNo(value, value) for value in array.tolist()]
         # A value a phase, all of one length: each begins at its step exactly (rule 2).
         self._schedules = [combine_scheds([1 / len(steps)] * len(steps), steps)]
-        self.settings = {"start": None, "end": None, "spacing": "values"}
+        self._ends = {"start": None, "end": None, "spacing": "values"}
 
     def ratios(self, optimizers: list[torch.optim.Optimizer], keep: bool) -> list[float]:
         """Return the share of the swept value that each group gets.
@@ -146,6 +147,10 @@ class Spacing:
                 raise ValueError(message)
         largest = max(held)
         return [value / largest if largest > 0 else 1.0 for value in held]
+
+    def described(self, ratios: list[float], stop_div: bool) -> dict[str, Any]:
+        """Return what the curve of a sweep of these values says of it."""
+        return {**self._ends, "ratios": ratios, "stop_div": bool(stop_div)}
 
     def writer(
         self, optimizers: list[torch.optim.Optimizer], ratios: list[float]

@@ -16,6 +16,7 @@ from lehr.engine import SweepEngine
 from lehr.fingerprint import check_same, fingerprint
 from lehr.learner.callback import Callback, CancelFitException, CancelValidException
 from lehr.snapshot import Snapshot
+from lehr.spacing import Spacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -248,11 +249,13 @@ class LRFinder(ParamScheduler):
             return
         opt = learn.opt
         self._finished = None
+        groups = len(opt)
         rates = [
-            _core.group_values(rate, len(opt), name) if isinstance(rate, slice) else rate
+            rate if hasattr(rate, "__float__") else _core.group_values(rate, groups, name)
             for name, rate in zip(("start_lr", "end_lr"), self._rates, strict=True)
         ]
         schedule = _core.sweep_lr(*rates)
+        spaced = Spacing("lr", *rates, self.num_it, "exp", None, groups)
         self.scheds = {"lr": schedule}
         modules = [one for one in (learn.model, learn.loss_func) if isinstance(one, nn.Module)]
         self._restore_steps = partial(setattr, opt, "steps", opt.steps)
@@ -260,14 +263,9 @@ class LRFinder(ParamScheduler):
         self._engine = SweepEngine(
             lambda: Snapshot(modules, [opt.torch], loaders=[learn.dls.train]),
             lambda iteration: set_lr(rate_at(iteration / num_it)),
-            schedule.values(num_it).reshape(num_it, -1)[:, -1],
+            spaced.values,
             self._stop_div,
-            settings={
-                "start": np.asarray(schedule.start).tolist(),
-                "end": np.asarray(schedule.end).tolist(),
-                "spacing": "exp",
-                "stop_div": bool(self._stop_div),
-            },
+            settings=spaced.described([1.0] * groups, self._stop_div),
         )
         self._engine.__enter__()
 
