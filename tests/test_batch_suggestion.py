@@ -200,6 +200,16 @@ def test_what_lies_behind_a_null_is_not_read(curves):
     assert answers["points"].to_pylist() == [100, 0]
 
 
+def test_slices_with_nulls_among_their_points_are_read_where_they_begin(curves):
+    rows = [[None if j % 9 == i % 9 else float(y[j]) for j in range(len(y))]
+            for i, (_, y) in enumerate(curves[:9])]  # fmt: skip
+    gaps = [(x, np.array(row, dtype=float)) for (x, _), row in zip(curves[:9], rows, strict=True)]
+    lrs = pa.array([x.tolist() for x, _ in gaps], pa.list_(DOUBLE))
+    for kind in (pa.list_(DOUBLE), pa.large_list(DOUBLE), pa.list_(DOUBLE, 100)):
+        given = pa.table({"lr": lrs, "loss": pa.array(rows, kind)})
+        assert_as_single(suggest_batch(given.slice(2, 5), "all"), gaps[2:7])
+
+
 def test_slices_and_chunks_are_read_where_they_begin(curves):
     whole = table(curves)
     chunked = pa.concat_tables([whole.slice(0, 5), whole.slice(30, 7), whole.slice(100, 60)])
@@ -227,6 +237,13 @@ def test_anything_that_gives_arrow_data_is_read(curves):
     delattr(Stream, "__arrow_c_stream__")
     batch = whole.to_batches()[0]
     assert_as_single(suggest_batch(Array(batch, "__arrow_c_array__"), "all"), curves[:9])
+
+
+def test_other_columns_of_one_name_stay(curves):
+    given = table(curves[:2]).append_column("a", [[1, 2]]).append_column("a", [["x", "y"]])
+    answers = suggest_batch(given, "minimum")
+    assert answers.column_names[:3] == ["a", "a", "points"]
+    assert [answers.column(i).to_pylist() for i in (0, 1)] == [[1, 2], ["x", "y"]]
 
 
 def test_other_columns_stay(curves):
@@ -307,6 +324,41 @@ def test_a_long_table_may_have_nulls_chunks_dictionaries_and_single_precision(cu
     assert answers["robust"][0].as_py() == Sweep(curves[0][0], gap).suggest().lr
 
 
+def test_steps_are_compared_exactly_and_may_be_times(curves):
+    x, y = curves[0]
+    order = np.random.default_rng(0).permutation(100)
+    # Above 2^53, where float64 does not tell them apart.
+    steps = np.arange(100)[order] + 2**60
+    given = {"run": ["a"] * 100, "lr": x[order], "loss": y[order]}
+    for step in (pa.array(steps), pa.array(steps, pa.timestamp("ns")), pa.array(order * 0.5)):
+        assert_as_single(suggest_batch(pa.table(given | {"step": step}), "all"), [(x, y)])
+    nulls = pa.array([None if place == 99 else int(place) for place in order])
+    assert_as_single(suggest_batch(pa.table(given | {"step": nulls}), "all"), [(x, y)])
+
+
+def test_a_long_table_may_hold_integers_and_views_of_texts(curves):
+    texts = pa.array(["a", "b"], pa.string_view())
+    runs = pa.DictionaryArray.from_arrays(pa.array([1, 1, 0, 0], pa.uint32()), texts)
+    given = pa.table({"run": runs, "lr": [0.1, 0.2, 0.1, 0.2], "loss": [3, 2, 1, 5]})
+    answers = suggest_batch(given, "minimum")
+    assert answers.select(["run", "minimum"]).to_pylist() == [
+        {"run": "b", "minimum": Sweep([0.1, 0.2], [3, 2]).suggest("minimum").lr},
+        {"run": "a", "minimum": Sweep([0.1, 0.2], [1, 5]).suggest("minimum").lr},
+    ]
+
+
+def test_columns_named_for_a_long_table_must_be_there(curves):
+    given = long_table(curves[:2], ["a", "b"])
+    with pytest.raises(KeyError, match="no column `name`; its columns are run, lr, loss, step"):
+        suggest_batch(given, run="name")
+    with pytest.raises(KeyError, match="no column `iteration`"):
+        suggest_batch(given, step="iteration")
+    with pytest.raises(ValueError, match="`lr` and `run` must name two columns"):
+        suggest_batch(given, run="lr")
+    with pytest.raises(TypeError, match="names no runs"):
+        suggest_batch(given.set_column(0, "run", pa.array([[1]] * given.num_rows)))
+
+
 # Streams.
 
 
@@ -346,7 +398,20 @@ def test_an_error_in_a_stream_comes_through(curves):
         answers.read_all()
 
 
+def test_a_stream_that_holds_something_else_does_not_end_there(curves):
+    batch = table(curves[:4]).to_batches()[0]
+    for other, kind in ((None, "NoneType"), (table(curves[:4]), "Table")):
+        with pytest.raises(TypeError, match=f"`batches` must hold record batches, got one {kind}"):
+            suggest_batches([batch, other, batch], "minimum").read_all()
+
+
 # Threads and processes.
+
+
+@pytest.mark.parametrize("threads", [7, 10**6, 2**80])
+def test_no_more_threads_are_started_than_have_work(curves, threads):
+    given = table(curves)
+    assert suggest_batch(given, threads=threads).equals(suggest_batch(given, threads=1))
 
 
 def test_other_threads_run_meanwhile(curves):
@@ -405,7 +470,10 @@ def test_a_process_that_forks_after_a_call_can_call_again(curves):
         ({"num_it": "name"}, TypeError, "`name` must be a column of integers, got string"),
         ({"stop": "why"}, KeyError, "no column `why`"),
         ({"stop": "lr"}, TypeError, "`lr` must be a column of strings"),
+        ({"num_it": 2**60}, ValueError, r"`num_it` must be at most 2\^53, got"),
         ({"lr": "rate"}, KeyError, "no column `rate`"),
+        ({"lr": 3}, TypeError, "`lr` must be the name of a column, got 3"),
+        ({"lr": "loss"}, ValueError, "`lr` and `loss` must name two columns, got 'loss' for both"),
         ({"loss": "name"}, TypeError, "`name` must hold lists of float32 or float64"),
     ],
 )
@@ -422,9 +490,9 @@ def test_wrong_tables_are_refused(curves):
         suggest_batch({"lr": []})
     with pytest.raises(TypeError, match="`batches` must give an Arrow stream"):
         suggest_batches(3)
-    with pytest.raises(TypeError, match="must hold at least one record batch, got 1"):
+    with pytest.raises(TypeError, match="`batches` must hold record batches, got one int"):
         suggest_batches([1])
-    with pytest.raises(ValueError, match="must hold at least one record batch, got None"):
+    with pytest.raises(ValueError, match="must hold at least one record batch, got none"):
         suggest_batches([])
     with pytest.raises(ValueError, match="the column `status` of the table is one of the answers"):
         suggest_batch(table(curves[:2], status=pa.array([1, 2])))

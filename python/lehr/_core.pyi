@@ -679,7 +679,7 @@ def suggest_many(
         diverged: Which sweeps are known to have ended because the loss diverged; `None` for none.
         methods: Names in `METHODS`.
         steps: The length of the training to come.
-        threads: The number of threads; they end before this returns.
+        threads: The most threads; they end before this returns.
 
     Returns:
         The numbers of points; codes of the statuses "ok", "weak", "none" and "bad"; the bytes of
@@ -701,14 +701,16 @@ def suggest_many(
     """
 
 def order_by_run(
-    codes: NDArray[np.int32], runs: int, steps: NDArray[np.float64] | None = None
+    codes: NDArray[np.int32],
+    runs: int,
+    steps: NDArray[np.int64] | NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
     """Return the order of rows by run, and where each run begins in it.
 
     Args:
         codes: The number of each row's run, by their first rows.
         runs: How many runs there are.
-        steps: What orders the rows of a run; equal ones stay as they are.
+        steps: What orders the rows of a run, NaN last; equal ones stay as they are.
 
     Returns:
         The rows in that order, `None` where they lie so already; and `runs + 1` offsets.

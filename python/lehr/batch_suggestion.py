@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lehr import _core
+from lehr import _core, long_table
 from lehr._extras import need
 from lehr.arguments import at_least_one
 from lehr.suggestion import METHODS
@@ -21,16 +22,20 @@ else:
     pc = need("pyarrow.compute", "suggestions for Arrow data")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
 _DEFAULT = ("robust", "valley", "slide", "minimum", "steep")
 _STATUSES = ("ok", "weak", "none", "bad")
 _SMOOTHING = ("fastai", "lightning", "torch_lr_finder", "ignite")
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _DIVERGED = ("diverged", "non-finite")
 # As many rows are answered at once: their reasons fit into one string column.
 _MOST_ROWS = 2**20
+# More threads than any machine has processors gain nothing.
+_MOST_THREADS = 1024
+_MOST_ITERATIONS = 2**53
 
 
 def suggest_batch(
@@ -61,8 +66,8 @@ def suggest_batch(
             duckdb. Lists may be lists, large lists or lists of a fixed size, of float32 or float64.
         methods: Names of rules, or "all": "robust", "valley", "slide", "minimum", "steep",
             "lightning", "torch_lr_finder", "ignite".
-        threads: Number of threads, at least 1; by default one for each processor this process may
-            use. Take 1 in a worker of Spark, Dask or Ray.
+        threads: Number of threads, at least 1, at most 1024 of which are started; by default one
+            for each processor this process may use. Take 1 in a worker of Spark, Dask or Ray.
         steps: The length of the training to come in steps, at least 1, where a rule heeds it.
         smoothing: How all losses were averaged: "fastai", "lightning", "torch_lr_finder", "ignite",
             or `None`; it is undone first.
@@ -72,8 +77,8 @@ def suggest_batch(
             and "non-finite" tell the robust rule that the loss was breaking away.
         lr: Name of the column of rates.
         loss: Name of the column of losses.
-        run: Name of the column that names the runs of a long table.
-        step: Name of the column that orders the points of a long table.
+        run: Name of the column that names the runs of a long table: texts, numbers or times.
+        step: Name of the column that orders the points of a long table: numbers or times.
 
     Returns:
         A row for each curve, in the order of the rows, or in that of the first points of runs: all
@@ -101,8 +106,13 @@ def suggest_batch(
     asked = _Asked.of(methods, threads, steps, smoothing, num_it, stop, lr, loss)
     data = _imported(table)
     _check_columns(data.schema, (lr, loss))
-    if pa.types.is_floating(data.schema.field(loss).type):
-        data = _gathered(data, asked, run, step)
+    if long_table.is_number(data.schema.field(loss).type):
+        if isinstance(asked.num_it, str) or asked.stop is not None:
+            name = "num_it" if isinstance(asked.num_it, str) else "stop"
+            message = f"`{name}` must name no column of a long table, whose rows are points"
+            raise TypeError(message)
+        _check_names({"lr": lr, "loss": loss, "run": run})
+        data = long_table.curves(data, lr, loss, run, step)
     schema = asked.schema(data.schema)
     return pa.Table.from_batches(_answered(data.to_batches(), asked), schema)
 
@@ -154,7 +164,7 @@ def suggest_batches(
     asked = _Asked.of(methods, threads, steps, smoothing, num_it, stop, lr, loss)
     schema, given = _stream(batches)
     _check_columns(schema, (lr, loss))
-    if pa.types.is_floating(schema.field(loss).type):
+    if long_table.is_number(schema.field(loss).type):
         message = (
             f"`{loss}` must hold lists: the points of a long table lie anywhere in a stream, so "
             "give the whole table to `suggest_batch`"
@@ -169,7 +179,7 @@ class _Asked(NamedTuple):
 
     methods: tuple[str, ...]
     threads: int
-    steps: float | None
+    steps: int | None
     smoothing: str | None
     num_it: int | str | None
     stop: str | None
@@ -194,10 +204,15 @@ class _Asked(NamedTuple):
             raise ValueError(message)
         if num_it is not None and not isinstance(num_it, str):
             num_it = at_least_one(num_it, "num_it")
+            if num_it > _MOST_ITERATIONS:
+                message = f"`num_it` must be at most 2^53, got {num_it}"
+                raise ValueError(message)
+        _check_names({"lr": lr, "loss": loss})
+        threads = _processors() if threads is None else at_least_one(threads, "threads")
         return cls(
             _names(methods),
-            _processors() if threads is None else at_least_one(threads, "threads"),
-            None if steps is None else float(at_least_one(steps, "steps")),
+            min(threads, _MOST_THREADS),
+            None if steps is None else at_least_one(steps, "steps"),
             smoothing,
             num_it,
             stop,
@@ -218,7 +233,7 @@ class _Asked(NamedTuple):
         if self.stop is not None:
             _check_columns(given, (self.stop,))
             kind = given.field(self.stop).type
-            if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            if not any(text(kind) for text in _TEXTS):
                 message = f"`{self.stop}` must be a column of strings, got {kind}"
                 raise TypeError(message)
         kept = [field for field in given if field.name not in (self.lr, self.loss)]
@@ -259,6 +274,18 @@ def _processors() -> int:
     """Return the number of processors this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _check_names(names: Mapping[str, Any]) -> None:
+    """Check that arguments name columns, each another."""
+    for argument, name in names.items():
+        if not isinstance(name, str):
+            message = f"`{argument}` must be the name of a column, got {name!r}"
+            raise TypeError(message)
+        other = next(one for one, value in names.items() if value == name)
+        if other != argument:
+            message = f"`{other}` and `{argument}` must name two columns, got {name!r} for both"
+            raise ValueError(message)
 
 
 def _check_columns(schema: pa.Schema, names: Iterable[str]) -> None:
@@ -306,17 +333,19 @@ def _stream(batches: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
             f"record batches, got {type(batches).__name__}"
         )
         raise TypeError(message)
-    given = iter(batches)
-    first = next(given, None)
-    if not isinstance(first, pa.RecordBatch):
-        message = f"`batches` must hold at least one record batch, got {first!r}"
-        raise (ValueError if first is None else TypeError)(message)
+    checked = (_record_batch(one) for one in batches)
+    first = next(checked, None)
+    if first is None:
+        message = "`batches` must hold at least one record batch, got none"
+        raise ValueError(message)
+    return first.schema, itertools.chain([first], checked)
 
-    def all_of_them() -> Iterator[pa.RecordBatch]:
-        yield first
-        yield from given
 
-    return first.schema, all_of_them()
+def _record_batch(given: Any) -> pa.RecordBatch:
+    if isinstance(given, pa.RecordBatch):
+        return given
+    message = f"`batches` must hold record batches, got one {type(given).__name__}"
+    raise TypeError(message)
 
 
 def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -363,7 +392,8 @@ def _answer(batch: pa.RecordBatch, asked: _Asked) -> pa.RecordBatch:
             names = ("robust_low", "robust_high", "snr", "agreement")
             own |= zip(names, map(_numbers, robust), strict=True)
     schema = asked.schema(batch.schema)
-    kept = [batch.column(name) for name in schema.names[: -len(own)]]
+    question = (asked.lr, asked.loss)
+    kept = [batch.column(i) for i, name in enumerate(batch.schema.names) if name not in question]
     return pa.RecordBatch.from_arrays([*kept, *own.values()], schema=schema)
 
 
@@ -395,7 +425,7 @@ def _iterations(batch: pa.RecordBatch, num_it: int | str | None) -> NDArray[np.i
 def _diverged(batch: pa.RecordBatch, stop: str | None) -> NDArray[np.bool_] | None:
     if stop is None:
         return None
-    told = pc.is_in(batch.column(stop), pa.array(_DIVERGED, batch.schema.field(stop).type))
+    told = pc.is_in(batch.column(stop).cast(pa.string()), pa.array(_DIVERGED))
     array: NDArray[np.bool_] = told.to_numpy(zero_copy_only=False)
     return array
 
@@ -404,64 +434,13 @@ def _lists(column: pa.Array) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the values of lists and the offsets of the lists in them."""
     if pa.types.is_fixed_size_list(column.type):
         size = column.type.list_size
-        offsets = (np.arange(len(column) + 1, dtype=np.int64) + column.offset) * size
+        offsets: NDArray[Any] = (np.arange(len(column) + 1, dtype=np.int64) + column.offset) * size
     else:
         offsets = column.offsets.to_numpy()
-    return _plain(column.values), offsets
-
-
-def _plain(values: pa.Array) -> NDArray[Any]:
-    """Return numbers as an array, nulls as NaN."""
-    if values.null_count:
-        values = pc.fill_null(values, np.nan)
-    array: NDArray[Any] = values.to_numpy(zero_copy_only=True)
-    return array
-
-
-def _gathered(data: pa.Table, asked: _Asked, run: str, step: str) -> pa.Table:
-    """Return a long table as a table of curves."""
-    if isinstance(asked.num_it, str) or asked.stop is not None:
-        name = "num_it" if isinstance(asked.num_it, str) else "stop"
-        message = f"`{name}` must name no column of a long table, whose rows are points"
-        raise TypeError(message)
-    lrs, losses = (_points(data, name) for name in (asked.lr, asked.loss))
-    if run not in data.column_names:
-        whole = pa.array([0, len(lrs)], pa.int64())
-        lists = [pa.LargeListArray.from_arrays(whole, pa.array(one)) for one in (lrs, losses)]
-        return pa.table(lists, names=[asked.lr, asked.loss])
-    codes, runs = _by_first(data.column(run))
-    steps = _points(data, step).astype(float) if step in data.column_names else None
-    order, offsets = _core.order_by_run(codes, len(runs), steps)
-    if order is not None:
-        lrs, losses = lrs[order], losses[order]
-    lists = [
-        pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(one)) for one in (lrs, losses)
-    ]
-    return pa.table([runs, *lists], names=[run, asked.lr, asked.loss])
-
-
-def _by_first(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
-    """Return the number of each row's run, and the runs: in the order of their first rows."""
-    if pa.types.is_dictionary(column.type):
-        # Its own order is another.
-        column = column.cast(column.type.value_type)
-    # All chunks get one dictionary.
-    chunks = column.dictionary_encode(null_encoding="encode").chunks
-    if not chunks:
-        return np.zeros(0, dtype=np.int32), pa.array([], column.type)
-    codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in chunks]
-    return np.ascontiguousarray(np.concatenate(codes), dtype=np.int32), chunks[-1].dictionary
-
-
-def _points(data: pa.Table, name: str) -> NDArray[Any]:
-    """Return a column of numbers of a long table as one array."""
-    column = data.column(name)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        message = f"`{name}` must hold numbers in a long table, got {column.type}"
-        raise TypeError(message)
-    if not (pa.types.is_float32(column.type) or pa.types.is_float64(column.type)):
-        column = column.cast(pa.float64())
-    if column.null_count:
-        column = pc.fill_null(column, np.nan)
-    array: NDArray[Any] = column.to_numpy()
-    return array
+    values = column.values
+    if len(offsets) and values.null_count:
+        # A slice has the values of the whole: only its own are copied.
+        first = offsets[0]
+        values = pc.fill_null(values.slice(first, offsets[-1] - first), np.nan)
+        offsets = offsets - first
+    return values.to_numpy(zero_copy_only=True), offsets

@@ -1,6 +1,6 @@
 //! The rules by name: about one curve, and about many at once.
 
-use lehr_core::suggest::{Asked, Lists, Method, Offsets, Questions, Values, by_run, many};
+use lehr_core::suggest::{Asked, Lists, Method, Offsets, Questions, Steps, Values, by_run, many};
 use lehr_core::sweep::Average;
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::PyTypeError;
@@ -82,7 +82,7 @@ pub fn suggest_many<'py>(
     num_it: Slice<'py, i64>,
     diverged: Option<Slice<'py, bool>>,
     methods: Vec<String>,
-    steps: Option<f64>,
+    steps: Option<&Bound<'py, PyAny>>,
     threads: usize,
 ) -> PyResult<Columns<'py>> {
     let (lrs, losses) = (Column::read(&lrs)?, Column::read(&losses)?);
@@ -95,7 +95,7 @@ pub fn suggest_many<'py>(
         num_it: num_it.as_slice()?,
         diverged: diverged.as_ref().map(|diverged| diverged.as_slice()).transpose()?,
         methods: &methods,
-        steps,
+        steps: steps.map(|steps| number(steps, "steps")).transpose()?,
     };
     let found = py.detach(|| many(&questions, threads)).or_py()?;
     let code = |status: &&str| STATUSES.iter().zip(0..).find(|(one, _)| *one == status);
@@ -111,6 +111,13 @@ pub fn suggest_many<'py>(
     ))
 }
 
+/// What orders the rows of a run.
+#[derive(FromPyObject)]
+pub enum Order<'py> {
+    Integers(Slice<'py, i64>),
+    Floats(Slice<'py, f64>),
+}
+
 /// Return the order of rows by run and step, `None` where they lie so, and where each run begins.
 #[pyfunction]
 #[pyo3(signature = (codes, runs, steps = None))]
@@ -119,10 +126,14 @@ pub fn order_by_run<'py>(
     py: Python<'py>,
     codes: Slice<'py, i32>,
     runs: usize,
-    steps: Option<Slice<'py, f64>>,
+    steps: Option<Order<'py>>,
 ) -> PyResult<(Option<Array<'py, i64>>, Array<'py, i64>)> {
     let codes = codes.as_slice()?;
-    let steps = steps.as_ref().map(|steps| steps.as_slice()).transpose()?;
+    let steps = match &steps {
+        None => None,
+        Some(Order::Integers(steps)) => Some(Steps::I64(steps.as_slice()?)),
+        Some(Order::Floats(steps)) => Some(Steps::F64(steps.as_slice()?)),
+    };
     let (order, offsets) = py.detach(|| by_run(codes, runs, steps)).or_py()?;
     Ok((order.map(|order| order.into_pyarray(py)), offsets.into_pyarray(py)))
 }

@@ -199,7 +199,7 @@ fn length(text: &str) -> i64 {
     i64::try_from(text.len()).unwrap_or(i64::MAX)
 }
 
-/// Ask about all curves, in their order, with so many threads; they end before this returns.
+/// Ask about all curves, in their order, with up to so many threads; they end before this returns.
 ///
 /// # Errors
 /// There are not as many lists of losses as of rates, or flags or numbers of iterations as lists;
@@ -224,7 +224,8 @@ pub fn many(questions: &Questions<'_>, threads: usize) -> Result<Answers> {
         }
         answers
     };
-    let mut all = if threads <= 1 || rows <= SHARE {
+    let threads = threads.min(rows.div_ceil(SHARE));
+    let mut all = if threads <= 1 {
         answer(0..rows)
     } else {
         // A pool of its own, which no process that forks from this one is left to wait for.
@@ -322,73 +323,9 @@ impl Questions<'_> {
     }
 }
 
-/// Where the rows of each run lie: `order` lists the rows run by run, in the order in which the
-/// runs are first met and inside a run in that of `steps` (equal ones as they are met); `offsets`
-/// says where each run begins in it. `order` is `None` where the rows lie so already.
-///
-/// # Errors
-/// The lengths differ, or a code is not below `runs`.
-pub fn by_run(
-    codes: &[i32],
-    runs: usize,
-    steps: Option<&[f64]>,
-) -> Result<(Option<Vec<i64>>, Vec<i64>)> {
-    if let Some(steps) = steps.filter(|steps| steps.len() != codes.len()) {
-        return Err(value_error!(
-            "`steps` must be as many as there are rows, {}, got {}",
-            codes.len(),
-            steps.len()
-        ));
-    }
-    let mut counts = vec![0_i64; runs + 1];
-    let mut sorted = true;
-    let mut before = 0;
-    for (row, &code) in codes.iter().enumerate() {
-        let run = usize::try_from(code).ok().filter(|run| *run < runs);
-        let run = run.ok_or_else(|| value_error!("the code of row {row} is no run: {code}"))?;
-        counts[run + 1] += 1;
-        sorted &= code >= before;
-        sorted &= steps.is_none_or(|steps| {
-            row == 0 || code != before || steps[row] >= steps[row - 1] || steps[row].is_nan()
-        });
-        before = code;
-    }
-    for run in 0..runs {
-        counts[run + 1] += counts[run];
-    }
-    if sorted {
-        return Ok((None, counts));
-    }
-    let mut order = vec![0_i64; codes.len()];
-    let mut next = counts.clone();
-    for (row, &code) in codes.iter().enumerate() {
-        // Checked above.
-        #[expect(clippy::cast_sign_loss, reason = "a code of a run")]
-        let place = &mut next[code as usize];
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a row")]
-        let index = *place as usize;
-        #[expect(clippy::cast_possible_wrap, reason = "a row")]
-        let number = row as i64;
-        order[index] = number;
-        *place += 1;
-    }
-    if let Some(steps) = steps {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a row")]
-        let step = |row: &i64| steps[*row as usize];
-        let mut rest = &mut order[..];
-        for pair in counts.windows(2) {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a row")]
-            let (run, others) = rest.split_at_mut((pair[1] - pair[0]) as usize);
-            run.sort_by(|a, b| step(a).total_cmp(&step(b)));
-            rest = others;
-        }
-    }
-    Ok((Some(order), counts))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Lists, Method, Offsets, Questions, Values, by_run, many};
+    use super::{Lists, Method, Offsets, Questions, Values, many};
 
     fn questions<'a>(lrs: Lists<'a>, losses: Lists<'a>, methods: &'a [Method]) -> Questions<'a> {
         Questions {
@@ -448,18 +385,5 @@ mod tests {
         let one = Lists::new(Values::F64(&[1.0]), Offsets::I32(&[0, 1])).unwrap();
         let two = Lists::new(Values::F64(&[1.0]), Offsets::I32(&[0, 1, 1])).unwrap();
         assert!(many(&questions(one, two, &[]), 1).is_err());
-    }
-
-    #[test]
-    fn rows_of_runs_are_gathered_stably_and_by_step() {
-        assert_eq!(by_run(&[0, 0, 1, 2], 3, None).unwrap(), (None, vec![0, 2, 3, 4]));
-        let (order, offsets) = by_run(&[0, 1, 0, 1, 0], 2, None).unwrap();
-        assert_eq!((order.unwrap(), offsets), (vec![0, 2, 4, 1, 3], vec![0, 3, 5]));
-        let steps = [2.0, 1.0, 0.0, 1.0, 1.0];
-        let (order, _) = by_run(&[0, 1, 0, 1, 0], 2, Some(&steps)).unwrap();
-        assert_eq!(order.unwrap(), [2, 4, 0, 1, 3]);
-        let (order, _) = by_run(&[0, 0, 0], 1, Some(&[1.0, 2.0, 2.0])).unwrap();
-        assert_eq!(order, None);
-        assert!(by_run(&[1], 1, None).is_err() && by_run(&[0], 1, Some(&[])).is_err());
     }
 }
