@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lehr.logs
 import pytest
 
 FUZZ = Path(__file__).parent / "fuzz.py"
@@ -19,6 +20,11 @@ def fuzz(*arguments):
     return ended.returncode, ended.stdout + ended.stderr
 
 
+def rows(path, **asked):
+    logs = lehr.logs.read(path, **asked)
+    return [row for batch in logs for row in batch.to_pylist()], logs.report.skipped
+
+
 def test_mutated_inputs_for_some_seconds_break_no_promise(tmp_path):
     code, said = fuzz("--seconds", 20, "--seed", 6, "--save", tmp_path)
     assert code == 0, said
@@ -30,3 +36,11 @@ def test_whatever_was_found_is_mended():
     code, said = fuzz("--repeat", *FOUND)
     assert code == 0, said
     assert said.count("no failure") == len(FOUND)
+
+
+def test_names_of_columns_that_look_numbered_are_told_apart(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("lr,x#2,x,x,loss\n0.1,1,2,3,4\n")
+    ((row,), skipped) = rows(path)
+    assert (row["lr"], row["loss"], skipped) == ([0.1], [4], [])
+    assert dict(row["metadata"]) == {"x#2": "1", "x": "2", "x#3": "3"}

@@ -94,8 +94,12 @@ def header_of(source: Source) -> Header:
     delimiter = max(_DELIMITERS, key=line.count)
     names: list[str] = []
     for name in next(csv.reader([line], delimiter=delimiter)):
-        name = name.strip()  # noqa: PLW2901
-        names.append(name if name not in names else f"{name}#{names.count(name) + 1}")
+        plain, count = name.strip(), 1
+        name = plain  # noqa: PLW2901
+        while name in names:
+            count += 1
+            name = f"{plain}#{count}"  # noqa: PLW2901
+        names.append(name)
     return Header(tuple(names), delimiter, encoding, full[0] + 1)
 
 
