@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import lehr.logs
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 FUZZ = Path(__file__).parent / "fuzz.py"
@@ -44,3 +46,11 @@ def test_names_of_columns_that_look_numbered_are_told_apart(tmp_path):
     ((row,), skipped) = rows(path)
     assert (row["lr"], row["loss"], skipped) == ([0.1], [4], [])
     assert dict(row["metadata"]) == {"x#2": "1", "x": "2", "x#3": "3"}
+
+
+@pytest.mark.parametrize("of", [pa.array([0.1, 0.2]), pa.array([[0.1, 0.2]])])
+@pytest.mark.parametrize("name", ["lr", "loss", "note"])
+def test_columns_of_one_name_in_a_parquet_file_are_told(tmp_path, of, name):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table([of] * 4, names=["lr", "loss", "note", name]), path)
+    assert rows(path) == ([], [(str(path), f"has several columns named {name!r}")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,7 +209,13 @@ def _curves(file: Any, source: Source, asked: Options, report: Report) -> Iterat
 
 
 def _lists(schema: pa.Schema, asked: Options) -> Columns | None:
-    """Return the columns of a table of lists; `None` where it is none."""
+    """Return the columns of a table of lists; `None` where it is none.
+
+    Raises:
+        Unread: Several columns have one name.
+    """
+    if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
+        raise Unread(f"has several columns named {twice[0]!r}")
     names = [name for name in schema.names if _is_list(schema.field(name).type)]
     others = [name for name in schema.names if points.plain(schema.field(name).type)]
     if not names:
