@@ -54,3 +54,13 @@ def test_columns_of_one_name_in_a_parquet_file_are_told(tmp_path, of, name):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table([of] * 4, names=["lr", "loss", "note", name]), path)
     assert rows(path) == ([], [(str(path), f"has several columns named {name!r}")])
+
+
+def test_runs_that_are_categories_are_read(tmp_path):
+    path = tmp_path / "a.parquet"
+    runs = pa.chunked_array([pa.array(["a", "a"]), pa.array(["b", "a"])]).dictionary_encode()
+    points = pa.array([0.1, 0.2, 0.3, 0.4])
+    pq.write_table(pa.table({"run": runs, "lr": points, "loss": points}), path)
+    found, skipped = rows(path)
+    assert [(row["curve_id"], row["lr"]) for row in found] == [("a", [0.1, 0.2, 0.4]), ("b", [0.3])]
+    assert skipped == []

@@ -107,7 +107,10 @@ def _runs(table: pa.Table, run: str | None) -> tuple[NDArray[np.int64], Any]:
     """Return the number of the run of each row, and the names of the runs."""
     if run is None:
         return np.zeros(len(table), dtype=np.int64), None
-    encoded = table[run].combine_chunks().dictionary_encode("encode")
+    column, kind = table[run], table[run].type
+    if need("pyarrow", "`lehr.logs`").types.is_dictionary(kind):
+        column = column.cast(kind.value_type)  # each chunk has codes of its own
+    encoded = column.combine_chunks().dictionary_encode("encode")
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
 
 
