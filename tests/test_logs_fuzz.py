@@ -1,7 +1,9 @@
 """Mutated inputs: a short run of `fuzz.py`, and all that it ever found."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import lehr.logs
@@ -64,3 +66,48 @@ def test_runs_that_are_categories_are_read(tmp_path):
     found, skipped = rows(path)
     assert [(row["curve_id"], row["lr"]) for row in found] == [("a", [0.1, 0.2, 0.4]), ("b", [0.3])]
     assert skipped == []
+
+
+def test_a_run_of_mlflow_whose_id_is_cut_off_is_told(tmp_path):
+    run = tmp_path / "run"
+    (run / "metrics").mkdir(parents=True)
+    for name, value in (("lr", 0.1), ("loss", 2)):
+        (run / "metrics" / name).write_text(f"1795553984751 {value} 0\n")
+    meta = run / "meta.yaml"
+    meta.write_text("experiment_id: '1'\nlifecycle_stage: active\nrun_id: abc\n")
+    found, skipped = rows(tmp_path)
+    assert ([row["curve_id"] for row in found], skipped) == (["abc"], [])
+    meta.write_text("experiment_id: '1'\nlifecycle_stage: active\nrun_id: a")
+    assert rows(tmp_path) == (
+        [],
+        [
+            (str(meta), "the file ends within its last line, 'run_id: a'"),
+            (str(run), "has no id in its meta.yaml"),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "step"), [(55, 0.1, 0), (b"\xff", 0.1, 0), ("lr", None, 0), ("lr", 0.1, 0.5)]
+)
+def test_values_of_another_kind_in_a_database_of_mlflow_are_told(tmp_path, key, value, step):
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            """
+            CREATE TABLE experiments (experiment_id, name);
+            CREATE TABLE runs (run_uuid, name, experiment_id, lifecycle_stage, start_time);
+            CREATE TABLE metrics (run_uuid, key, value, step, timestamp, is_nan);
+            CREATE TABLE params (run_uuid, key, value);
+            CREATE TABLE tags (run_uuid, key, value);
+            INSERT INTO runs VALUES ('abc', 'name', 1, 'active', 1);
+            INSERT INTO metrics VALUES ('abc', 'lr', 0.1, 0, 0, 0), ('abc', 'loss', 2.0, 0, 0, 0);
+            """
+        )
+        assert len(rows(path)[0]) == 1
+        database.execute("INSERT INTO metrics VALUES ('abc', ?, ?, ?, 0, 0)", (key, value, step))
+        database.commit()
+    found, ((place, reason),) = rows(path)
+    assert found == []
+    assert place.startswith(str(path))
+    assert reason.startswith("is damaged: it has (")

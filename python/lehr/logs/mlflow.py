@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -45,7 +45,7 @@ class Files:
         head = folder.head(_META)
         if b"experiment_id:" not in head:
             return []
-        if b"run_id:" in head or b"run_uuid:" in head:
+        if _is_run(head):
             return [_META, *(name for name in folder.folders if name != "artifacts")]
         return [_META, *(name for name in folder.folders if name in _BESIDE)]
 
@@ -58,7 +58,10 @@ class Files:
         if not source.members:
             raise Unread("is no run of MLflow: read the folder of a run, or one above it")
         meta = flat(source.member(_META), report)
-        if "run_id" not in meta and "run_uuid" not in meta:
+        run = meta.get("run_id") or meta.get("run_uuid")
+        if not run:
+            if _is_run(source.member(_META).head):
+                raise Unread(f"has no id in its {_META}")
             return
         if meta.get("lifecycle_stage") == "deleted":
             raise Unread("is a run that was deleted in MLflow")
@@ -72,10 +75,14 @@ class Files:
             lambda key: _metric(metrics[key], report),
             asked,
             report,
-            run=meta.get("run_id") or meta["run_uuid"],
+            run=run,
             place=source.name,
             metadata={name: value for name, value in metadata.items() if value},
         )
+
+
+def _is_run(head: bytes) -> bool:
+    return b"run_id:" in head or b"run_uuid:" in head
 
 
 def _experiment(source: Source, report: Report) -> str:
@@ -144,10 +151,10 @@ class Database:
             raise Unread("is a database: copy it to this machine, decompressed, to read it")
         try:
             with closing(_connect(source)) as database:
-                for run, name, experiment in database.execute(_RUNS):
-                    metadata = dict(database.execute(_PARAMS, (run,)))
+                for run, name, experiment in _rows(database, _RUNS, (str, _TEXT, _TEXT)):
+                    metadata = dict(_rows(database, _PARAMS, (str, _TEXT), run))
                     metadata |= {"experiment": experiment, "run_name": name or ""}
-                    keys = [key for (key,) in database.execute(_KEYS, (run,))]
+                    keys = [key for (key,) in _rows(database, _KEYS, (str,), run)]
                     place = f"{source.name}[{run}]"
                     try:
                         yield from curves(
@@ -175,6 +182,7 @@ _RUNS = """
 """
 _PARAMS = "SELECT key, value FROM params WHERE run_uuid = ? ORDER BY key"
 _KEYS = "SELECT DISTINCT key FROM metrics WHERE run_uuid = ? ORDER BY key"
+_TEXT = (str, type(None))
 _VALUES = """
     SELECT step, value, is_nan FROM metrics WHERE run_uuid = ? AND key = ?
     ORDER BY step, timestamp, rowid
@@ -186,8 +194,21 @@ def _connect(source: Source) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
 
 
+def _rows(
+    database: sqlite3.Connection, query: str, kinds: tuple[Any, ...], *given: str
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query; raise `Unread` where a column has values of another kind.
+
+    A column of SQLite holds anything, and one of a damaged database does.
+    """
+    for row in database.execute(query, given):
+        if not all(map(isinstance, row, kinds)):
+            raise Unread(f"is damaged: it has {row} where MLflow has other kinds of values")
+        yield row
+
+
 def _values(database: sqlite3.Connection, run: str, key: str) -> Series:
-    rows = database.execute(_VALUES, (run, key)).fetchall()
+    rows = list(_rows(database, _VALUES, (int, (int, float), int), run, key))
     steps = np.array([step for step, _, _ in rows], np.int64)
     values = np.array([np.nan if is_nan else value for _, value, is_nan in rows], np.float64)
     # A database has no infinities: MLflow writes the largest number for them.

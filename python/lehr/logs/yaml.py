@@ -22,10 +22,14 @@ def flat(file: Source, report: Report) -> dict[str, str]:
     """
     try:
         with file.text() as lines:
-            return parse(lines.read())
+            text = lines.read()
     except (OSError, EOFError, UnicodeError) as error:
         report.skip(file.name, f"cannot be read: {error}")
         return {}
+    whole, end, cut = text.rpartition("\n")
+    if cut:
+        report.skip(file.name, f"the file ends within its last line, {cut.strip()[:60]!r}")
+    return parse(whole + end)
 
 
 def parse(text: str) -> dict[str, str]:
