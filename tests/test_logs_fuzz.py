@@ -111,3 +111,17 @@ def test_values_of_another_kind_in_a_database_of_mlflow_are_told(tmp_path, key, 
     assert found == []
     assert place.startswith(str(path))
     assert reason.startswith("is damaged: it has (")
+
+
+def test_a_chart_of_wandb_that_ends_within_a_line_is_told(tmp_path):
+    path = tmp_path / "a.csv"
+    text = '"Step","a - lr","a - loss"\n"0","0.1","3"\n"1","0.2","2"'
+    for whole in (text, text + "\n"):
+        path.write_text(whole)
+        ((row,), skipped) = rows(path, format="wandb")
+        assert (row["loss"], skipped) == ([3, 2], [])
+    for cut in (text.removesuffix('"2"'), text.removesuffix('"2"') + "2"):
+        path.write_text(cut)
+        ((row,), skipped) = rows(path, format="wandb")
+        assert row["loss"] == [3]
+        assert skipped == [(f"{path}:3", "the file ends within this line")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import numpy as np
 
@@ -138,7 +138,7 @@ def _read(file: Source, report: Report) -> Iterator[tuple[_Column, Series, bool]
     header: list[str] = []
     try:
         with file.text() as lines:
-            reader = csv.reader(lines, strict=True)
+            reader = csv.reader(_whole(lines, file, report), strict=True)
             header = next(reader, [])
             for row in reader:
                 if len(row) == len(header):
@@ -152,6 +152,15 @@ def _read(file: Source, report: Report) -> Iterator[tuple[_Column, Series, bool]
         series = _series(column, rows, file, report)
         low, high = column.ends or (0, 0)
         yield column, series, any(row[low] != row[high] for _, row in rows)
+
+
+def _whole(lines: TextIO, file: Source, report: Report) -> Iterator[str]:
+    """Yield the lines of a table, without a last one that may go on."""
+    for number, line in enumerate(lines, 1):
+        if line.endswith(("\n", '"')):
+            yield line
+        else:
+            report.skip(f"{file.name}:{number}", "the file ends within this line")
 
 
 def _series(
