@@ -125,3 +125,24 @@ def test_a_chart_of_wandb_that_ends_within_a_line_is_told(tmp_path):
         ((row,), skipped) = rows(path, format="wandb")
         assert row["loss"] == [3]
         assert skipped == [(f"{path}:3", "the file ends within this line")]
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ('{"lrs": [0.1, 0.2], "losses": [3, 2], "iters": [0', 0),
+        ('{"lr": [0.1, 0.2], "loss": [3, 2], "smoothing": "fast', 0),
+        ('{"history": {"lr": [0.1, 0.2], "loss": [3, 2]}, "best_loss"', 0),
+        ('{"lr": 0.1, "loss": 3, "raw_loss": ', 0),
+        ('{"lr": [[0.1, 0.2], [0.3, 0.4]], "loss": [3, 2], "run": ', 0),
+        ('{"a": {"lr": [0.1, 0.2], "loss": [3, 2]}, "b": {"lr": [0.1], ', 1),
+        ('[{"lr": [0.1, 0.2], "loss": [3, 2]}, {"lr": [0.1], ', 1),
+    ],
+)
+def test_an_object_that_breaks_off_gives_only_curves_that_need_nothing_of_it(tmp_path, text, whole):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    found, ((place, reason),) = rows(path)
+    assert [row["loss"] for row in found] == [[3, 2]] * whole
+    assert place == str(path)
+    assert reason.startswith("breaks off: ")

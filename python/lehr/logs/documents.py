@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lehr.logs.objects import Objects
+from lehr.logs.objects import Objects, apart
 from lehr.logs.sources import Source, Unread
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _values(source: Source, report: Report) -> Iterator[tuple[Any, str]]:
             raise Unread(f"is no UTF-8: {error.reason} at byte {error.start}") from error
     value, broken = decode(text)
     if value is not None:
-        yield value, source.name
+        yield (apart(value) if broken else value), source.name
     if broken:
         raise Unread(broken)
 

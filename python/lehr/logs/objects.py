@@ -183,6 +183,21 @@ class Objects:
         self._report.skip(place, reason)
 
 
+def apart(value: Any) -> Any:
+    """Return what of a value that breaks off needs nothing of what is missing.
+
+    Of an object the lists of numbers do: which of them are rates and losses, and how these were
+    averaged, other keys tell.
+    """
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: one
+        for key, one in value.items()
+        if key not in _WRAPPERS and _holds_objects(one) and not _is_numbers(one)
+    }
+
+
 def scalars(value: Mapping[str, Any], but: Sequence[str] = (), prefix: str = "") -> dict[str, str]:
     """Return what is no list, as strings; of objects within too, by dotted names."""
     found = {}
