@@ -146,3 +146,10 @@ def test_an_object_that_breaks_off_gives_only_curves_that_need_nothing_of_it(tmp
     assert [row["loss"] for row in found] == [[3, 2]] * whole
     assert place == str(path)
     assert reason.startswith("breaks off: ")
+
+
+def test_many_columns_of_one_name_take_no_time(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("lr,loss" + ",x" * 10_000 + "\n0.1,1" + ",2" * 10_000 + "\n")
+    ((row,), _) = rows(path)
+    assert dict(row["metadata"])["x#10000"] == "2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lehr._extras import need
@@ -92,14 +93,14 @@ def header_of(source: Source) -> Header:
         return Header(())
     line = lines[full[0]]
     delimiter = max(_DELIMITERS, key=line.count)
-    names: list[str] = []
-    for name in next(csv.reader([line], delimiter=delimiter)):
-        plain, count = name.strip(), 1
-        name = plain  # noqa: PLW2901
+    names: dict[str, None] = {}
+    counts: defaultdict[str, int] = defaultdict(lambda: 1)
+    for cell in next(csv.reader([line], delimiter=delimiter)):
+        plain = name = cell.strip()
         while name in names:
-            count += 1
-            name = f"{plain}#{count}"  # noqa: PLW2901
-        names.append(name)
+            counts[plain] += 1
+            name = f"{plain}#{counts[plain]}"
+        names[name] = None
     return Header(tuple(names), delimiter, encoding, full[0] + 1)
 
 
