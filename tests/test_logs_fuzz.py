@@ -1,5 +1,6 @@
 """Mutated inputs: a short run of `fuzz.py`, and all that it ever found."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -153,3 +154,12 @@ def test_many_columns_of_one_name_take_no_time(tmp_path):
     path.write_text("lr,loss" + ",x" * 10_000 + "\n0.1,1" + ",2" * 10_000 + "\n")
     ((row,), _) = rows(path)
     assert dict(row["metadata"])["x#10000"] == "2"
+
+
+@pytest.mark.parametrize("step", [[], {}, "1", None, 1.5])
+def test_a_trainer_state_whose_steps_are_no_numbers_is_read(tmp_path, step):
+    path = tmp_path / "trainer_state.json"
+    row = {"learning_rate": 0.1, "loss": 2}
+    path.write_text(json.dumps({"global_step": 2, "log_history": [{**row, "step": step}, row]}))
+    ((row,), skipped) = rows(path)
+    assert (row["lr"], row["format"], skipped) == ([0.1, 0.1], "transformers", [])

@@ -162,8 +162,9 @@ class Objects:
         places = [f"{place}.log_history[{index}]" for index in range(len(rows))]
         try:
             for block in self._table(rows, places):
-                steps = [row["step"] for row in rows if "loss" in row and "step" in row]
-                if len(steps) > 1 and steps[1] != steps[0] + 1:
+                steps = [row.get("step") for row in rows if "loss" in row][:2]
+                whole = [step for step in steps if isinstance(step, int)]
+                if len(whole) > 1 and whole[1] != whole[0] + 1:
                     self._report.note(telling.MEANS)
                 lrs, losses = (one.values.to_numpy() for one in (block.lrs, block.losses))
                 known = scalars(value)
