@@ -29,7 +29,7 @@ from pathlib import Path
 import lehr
 import lehr.logs
 import numpy as np
-from mutations import frames, mutate, truncate
+from mutations import frames, mutate, table, truncate
 
 LOGS = Path(__file__).parent / "data" / "logs"
 # Files that are one log together, and so are mutated together.
@@ -55,7 +55,8 @@ def want(holds, message):
 @cache
 def seeds():
     """Return what trials start from: by target and by name, contents by file."""
-    found = {"schedule": _schedules(), "sweep": _sweeps()}
+    # Tables of columns are made anew for each trial.
+    found = {"schedule": _schedules(), "sweep": _sweeps(), "columnar": {"made": {"a.parquet": b""}}}
     for path in sorted(LOGS.rglob("*")):
         inner = path.relative_to(LOGS)
         if not path.is_file() or path.name.startswith(".") or len(inner.parts) < 2:
@@ -112,6 +113,10 @@ def made(target, seed, number):
     files = dict(units[unit])
     name = rng.choice(sorted(files))
     case = {"target": target, "files": files, "format": None, "whole": None}
+    if target == "columnar":
+        name, content = table(rng)
+        case["files"] = {name: content if rng.random() < 0.7 else mutate(rng, content, b"")}
+        return case
     if rng.random() < 0.15:
         files[name] = truncate(rng, files[name], b"")
         case["whole"] = unit
@@ -245,7 +250,7 @@ def _can_be_told(name, data, size):
     if b"brain.Event:" in data[:64]:
         return size not in {stop for _, stop in frames(data)}
     if name.endswith(_BY_LINE) or "/metrics/" in name:
-        return not (data[size - 1 : size] == b"\n" or data[size : size + 1] == b"\n")
+        return not (size == 0 or data[size - 1 : size] == b"\n" or data[size : size + 1] == b"\n")
     return not any(part in name for part in ("/params/", "/tags/"))
 
 

@@ -1,8 +1,14 @@
 """Changes of bytes, and of the seeds they start from, for `fuzz.py`; `random.Random` picks all."""
 
+import copy
 import gzip
+import io
+import json
 import re
 import struct
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 NUMBERS = (
     b"1e400",
@@ -249,6 +255,144 @@ def _masked(data):
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
+VALUES = (
+    *(None, True, False, 0, -1, 1, 0.5, -0.0, 5e-324, 1e308, -1e308, float("nan"), float("inf")),
+    *(2**31, 2**53 + 1, 2**63, 2**64, 10**400, "", "x", "NaN", "0.1", "\ud800", "\0", "none"),
+    *([], {}, [[]], [{}], [None], [0.1, "x"], [0.1, [0.2]], [[0.1], [0.2, 0.3]], [[[0.1]]]),
+    *({"": 0}, {"lr": 0.1, "loss": 1}, {"lr": [0.1], "loss": [1]}, [{"lr": 0.1, "loss": 1}]),
+)
+
+
+def value(rng, data, other):
+    """Put another value in the place of one in JSON, or leave it out, or give it another name."""
+    try:
+        document = json.loads(data)
+        found = json.loads(other) if rng.random() < 0.2 else document
+        json.dumps(document)
+    except (ValueError, RecursionError):
+        return data
+    places = list(_places(document))
+    for _ in range(rng.choice((1, 1, 2)) if places else 0):
+        holder, key = rng.choice(places)
+        action = rng.randrange(6)
+        if action == 0 and isinstance(holder, dict):
+            holder.pop(key, None)
+        elif action == 1 and isinstance(holder, dict):
+            name = rng.choice([*holder, *_NAMES])
+            holder[name] = holder.get(key)
+        elif action == 2:
+            inner, at = rng.choice(list(_places(found)) or [(holder, key)])
+            _put(holder, key, copy.deepcopy(_get(inner, at)))
+        else:
+            _put(holder, key, copy.deepcopy(rng.choice(VALUES)))
+    return json.dumps(document).encode()
+
+
+_NAMES = (
+    *("lr", "lrs", "loss", "losses", "raw_loss", "run", "step", "name", "id", "smoothing"),
+    *("format", "history", "results", "best_loss", "log_history", "global_step", "lr_0", "parts"),
+)
+
+
+def _places(document):
+    """Yield every object or list with each of its keys."""
+    waiting = [document] if isinstance(document, (dict, list)) else []
+    while waiting:
+        one = waiting.pop()
+        items = one.items() if isinstance(one, dict) else enumerate(one)
+        for key, inner in items:
+            yield one, key
+            if isinstance(inner, (dict, list)):
+                waiting.append(inner)
+
+
+def _get(holder, key):
+    return holder.get(key) if isinstance(holder, dict) else holder[key] if key < len(holder) else 0
+
+
+def _put(holder, key, value):
+    if isinstance(holder, dict) or key < len(holder):
+        holder[key] = value
+
+
+_COLUMNS = ("lr", "loss", "run", "step", "lr-a", "raw_loss", "note", "epoch", "", "\0", "lrs")
+_F64 = pa.list_(pa.float64())
+_KINDS = (
+    *(pa.float64(), pa.float32(), pa.float16(), pa.int64(), pa.uint64(), pa.int8(), pa.bool_()),
+    *(pa.string(), pa.large_string(), pa.binary(), pa.null(), pa.decimal128(9, 3), pa.date32()),
+    *(_F64, pa.list_(pa.float32()), pa.list_(pa.int64()), pa.large_list(pa.float64())),
+    *(pa.list_(pa.float64(), 2), pa.list_(pa.string()), pa.list_(_F64), pa.timestamp("us")),
+    *(pa.struct([("lr", pa.float64())]), pa.dictionary(pa.int8(), pa.string())),
+    *(pa.dictionary(pa.int32(), pa.int64()), pa.map_(pa.string(), pa.string())),
+)
+
+
+def table(rng):
+    """Return a file of a random table: its name and its bytes."""
+    usual = rng.choice((_F64, pa.float64()))
+    rows = rng.choice((0, 1, 2, 3, 40))
+    names = ["lr", "loss", *rng.choices(_COLUMNS, k=rng.randrange(5))]
+    if rng.random() < 0.8:
+        names = list(dict.fromkeys(names))
+    columns = []
+    for name in names:
+        is_usual = name in {"lr", "loss"} and rng.random() < 0.8
+        columns.append(_column(rng, usual if is_usual else rng.choice(_KINDS), rows))
+    made, file = pa.table(columns, names=names), io.BytesIO()
+    kind = rng.choice(("parquet", "arrow", "arrows"))
+    if kind == "parquet":
+        try:
+            how = rng.choice(("none", "snappy", "zstd"))
+            pq.write_table(made, file, compression=how, row_group_size=rng.choice((1, 7, 100)))
+        except pa.ArrowException:
+            return "a.parquet", b""  # of a type that Parquet has not
+    else:
+        how = pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream
+        with how(file, made.schema) as writer:
+            writer.write_table(made, max_chunksize=rng.choice((1, 7, 100)))
+    return f"a.{kind}", file.getvalue()
+
+
+def _column(rng, kind, rows):
+    values = [_cell(rng, kind) for _ in range(rows)]
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return pa.nulls(rows, kind)
+
+
+def _cell(rng, kind):
+    """Return a value of a kind, null now and then."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    cells = _CELLS["other"]
+    if types.is_map(kind) or types.is_struct(kind):
+        cells = ([("lr", "b")],) if types.is_map(kind) else ({"lr": 0.1},)
+    elif types.is_fixed_size_list(kind):
+        cells = ([_cell(rng, kind.value_type) for _ in range(2)],)
+    elif types.is_list(kind) or types.is_large_list(kind):
+        cells = ([_cell(rng, kind.value_type) for _ in range(rng.choice((0, 1, 2, 2, 2)))],)
+    elif types.is_floating(kind):
+        cells = _CELLS["float"]
+    elif types.is_integer(kind):
+        cells = _CELLS["wide" if kind.bit_width > 8 else "other"]
+    elif types.is_binary(kind):
+        cells = _CELLS["bytes"]
+    elif types.is_string(kind) or types.is_large_string(kind):
+        cells = _CELLS["text"]
+    return None if rng.random() < 0.05 else rng.choice(cells)
+
+
+_CELLS = {
+    "float": (0.1, 0.2, 0.5, 0.1, 0.2, -0.0, 1e308, float("nan"), float("inf")),
+    "wide": (0, 1, 2, 3, 127, 2**53 + 1, 2**64 - 1),
+    "bytes": (b"\xff", b"a"),
+    "text": ("a", "b", "", "0.1", "x/y"),
+    "other": (0, 1),
+}
+
+
 PLAIN = (flip, overwrite, limits, delete, insert, truncate, behead, duplicate, swap, splice)
 TEXT = (number, number, number, name, name, token, token, nest, not_utf8, lines, utf16)
 
@@ -266,6 +410,8 @@ def mutate(rng, data, other):
         kinds += [records] * 3 * len(PLAIN)
     elif b"\0" not in data[:64]:
         kinds += TEXT * 2
+        if data[:1] in {b"{", b"["}:
+            kinds += [value] * len(kinds)
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 6))):
         data = rng.choice(kinds)(rng, data, other)
     return data[: 4 * _LONGEST]
