@@ -11,6 +11,7 @@ import numpy as np
 
 from lehr import _core
 from lehr._extras import need
+from lehr.logs.sources import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -109,7 +110,7 @@ class Assembler:
         self, curve: Curve, source: Source, reader: str, report: Report
     ) -> Iterator[pa.RecordBatch]:
         """Take a curve; yield the batch that is full before it."""
-        name = curve.id or source.name
+        name = encodable(curve.id or source.name)
         try:
             lrs, losses = _core.curve(curve.lrs, curve.losses, curve.smoothing)
         except (ValueError, TypeError) as error:
@@ -119,7 +120,7 @@ class Assembler:
         if self.rows and (len(self.rows) >= CURVES or self.points + len(lrs) > POINTS):
             yield from self.flush()
         found = (source.name, curve.format or reader)
-        metadata = list(curve.metadata.items())
+        metadata = [(encodable(key), encodable(value)) for key, value in curve.metadata.items()]
         self.rows.append(
             (name, *found, lrs, losses, curve.smoothing, curve.num_it, curve.stop, metadata)
         )

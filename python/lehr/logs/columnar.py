@@ -45,18 +45,21 @@ class Parquet:
 
     def parts(self, source: Source, asked: Options) -> list[Source]:
         """Return a source for each row group of a large file of lists; else the source itself."""
-        if source.members or source.size < SPLIT or source.compression:
+        if source.members or source.unread:
             return [source]
-        with source.raw() as file:
-            if file.read(4) != _PARQUET:
-                return [source]
+        arrow = need("pyarrow", "a columnar file")
         try:
+            if source.size < SPLIT or source.compression:
+                return [source]
+            with source.raw() as file:
+                if file.read(4) != _PARQUET:
+                    return [source]
             with _opened(source) as file:
                 table = _ParquetFile(file, None)
                 if _lists(table.schema, asked) is None:
                     return [source]
                 count = table.file.num_row_groups
-        except (OSError, ValueError):
+        except (OSError, ValueError, MemoryError, arrow.ArrowException):
             return [source]  # reading it will tell why
         return [_part(source, (group,)) for group in range(count)]
 

@@ -11,7 +11,7 @@ import numpy as np
 from lehr._extras import need
 from lehr.logs import columns, points, telling
 from lehr.logs.assemble import Curve
-from lehr.logs.sources import Source, Unread
+from lehr.logs.sources import Source, Unread, encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -283,8 +283,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
         if any(isinstance(one, (dict, list)) for one in values):
             continue
         kinds = {type(one) for one in values} - {type(None)}
+        name = encodable(name)  # noqa: PLW2901
         if not kinds <= {int, float}:
-            values = [one if one is None else str(one) for one in values]
+            values = [one if one is None else encodable(str(one)) for one in values]
         try:
             arrays[name] = arrow.array(values)
         except OverflowError:

@@ -58,6 +58,8 @@ class Logs:
         arrow = need("pyarrow", "`lehr.logs`")
         asked, reader = self._asked, self._reader
         try:
+            if source.unread:
+                raise Unread(source.unread)  # noqa: TRY301
             reader = reader or detect(source)
             if reader is None:
                 raise Unread("is of no known format" if source.head else "is empty")  # noqa: TRY301

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from lehr.logs.sources import encodable
+
 # As many skips of one source are told one by one.
 _TOLD = 100
 
@@ -53,7 +55,7 @@ class Report:
         """Say what is not read, and why."""
         self._of_source += 1
         if self._of_source <= _TOLD:
-            self.skipped.append(Skip(place, reason))
+            self.skipped.append(Skip(encodable(place), encodable(reason)))
 
     def note(self, text: str, count: int = 1) -> None:
         """Say what a file leaves open."""

@@ -41,6 +41,11 @@ class Unread(ValueError):  # noqa: N818 (what a source is, not what went wrong)
         self.place = place
 
 
+def encodable(text: str) -> str:
+    """Return a text with "?" for what UTF-8 cannot hold: half a pair, bytes of a file's name."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class Local:
     """The files of this machine."""
 
@@ -73,7 +78,7 @@ class Local:
 
     def name(self, path: str) -> str:
         """Return what a path is called in tables and reports."""
-        return path
+        return encodable(path)
 
 
 class Remote(Local):
@@ -176,6 +181,7 @@ class Source:
         members: The names of the files and folders of a folder that belong together; none for a
             file.
         claimed_by: The format that took the folder for its own.
+        unread: Why it cannot be read, where that showed when it was found.
 
     Attributes:
         name: The path or URL.
@@ -183,16 +189,23 @@ class Source:
         files: As given.
         members: As given.
         claimed_by: As given.
+        unread: As given.
         row_groups: The row groups to read, of a file that is read in parts; `None` for all.
     """
 
     def __init__(
-        self, path: str, files: Local, members: Sequence[str] = (), claimed_by: Any = None
+        self,
+        path: str,
+        files: Local,
+        members: Sequence[str] = (),
+        claimed_by: Any = None,
+        unread: str = "",
     ) -> None:
         self.path = path
         self.files = files
         self.members = tuple(members)
         self.claimed_by = claimed_by
+        self.unread = unread
         self.name = files.name(path)
         self.row_groups: tuple[int, ...] | None = None
         self._kept: dict[str, Any] = {}
@@ -323,9 +336,12 @@ def _expand(path: str, claims: Sequence[Any]) -> Iterator[Source]:
 
 
 def _walk(path: str, files: Local, claims: Sequence[Any]) -> Iterator[Source]:
-    folders, names = (
-        sorted(name for name in some if not name.startswith(".")) for some in files.children(path)
-    )
+    try:
+        found = files.children(path)
+    except OSError as error:
+        yield Source(path, files, unread=f"cannot be read: {error}")
+        return
+    folders, names = (sorted(name for name in some if not name.startswith(".")) for some in found)
     taken: set[str] = set()
     for one in claims:
         free = [name for name in names if name not in taken]

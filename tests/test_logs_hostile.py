@@ -1,0 +1,103 @@
+"""Odd files, folders and readers: they must cost nothing of what is right beside them."""
+
+import json
+import os
+from pathlib import Path
+
+import lehr.logs
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from lehr.logs import columnar
+
+CURVE = '{"run": "%s", "lr": [0.1, 0.2], "loss": [2, 1]}\n'
+
+
+def rows(paths, **asked):
+    logs = lehr.logs.read(paths, **asked)
+    return [row for batch in logs for row in batch.to_pylist()], logs.report
+
+
+def names(paths, **asked):
+    return [row["curve_id"] for row in rows(paths, **asked)[0]]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder whose last file is a good one."""
+    (tmp_path / "z.json").write_text(CURVE % "good")
+    return tmp_path
+
+
+@pytest.mark.parametrize("steps", [["0", "1", "2"], [None, None, None], [[0], [1], [2]]])
+def test_a_state_of_a_trainer_with_odd_steps_ends_no_other_file(folder, steps):
+    history = [{"step": step, "loss": 1.0, "learning_rate": 0.1} for step in steps]
+    state = {"global_step": 3, "log_history": history}
+    (folder / "a.json").write_text(json.dumps(state))
+    assert names(folder)[-1] == "good"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"lr": [0.1, 0.2], "loss": [2, 1], "\ud800": "\ud800"},
+        {"\ud800": {"lr": [0.1, 0.2], "loss": [2, 1]}},
+        [{"lr": 0.1, "loss": 1, "tag": "\ud800"}, {"lr": 0.2, "loss": 1, "tag": "\ud800"}],
+    ],
+)
+def test_half_a_surrogate_in_json_is_replaced(folder, value):
+    (folder / "a.json").write_text(json.dumps(value))
+    found, report = rows(folder)
+    assert [row["lr"] for row in found] == [[0.1, 0.2]] * 2
+    assert "?" in found[0]["curve_id"] + str(found[0]["metadata"])
+    assert report.skipped == []
+
+
+def test_half_a_surrogate_in_a_place_can_be_printed(folder):
+    (folder / "a.json").write_text(json.dumps({"\ud800": {"lr": [0.1], "loss": [2, 1]}}))
+    assert str(rows(folder)[1]).encode()
+
+
+def test_a_file_whose_name_is_not_utf8_is_read(folder):
+    try:
+        Path(os.fsdecode(os.fsencode(folder) + b"/b\xff.json")).write_text(CURVE % "odd")
+    except OSError:
+        pytest.skip("this file system has names of UTF-8 alone")
+    found, report = rows(folder)
+    assert [row["curve_id"] for row in found] == ["odd", "good"]
+    assert found[0]["source"] == f"{folder}/b?.json"
+    assert report.skipped == []
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_read(folder, monkeypatch):
+    inner = folder / "inner"
+    inner.mkdir()
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path) == str(inner):
+            raise PermissionError(13, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found, report = rows(folder)
+    assert [row["curve_id"] for row in found] == ["good"]
+    assert [skip.place for skip in report.skipped] == [str(inner)]
+
+
+def test_a_large_file_that_cannot_be_opened_is_told_in_its_shard(folder, monkeypatch):
+    table = pa.table({"lr": [[0.1, 0.2]], "loss": [[2.0, 1.0]]})
+    path = folder / "a.parquet"
+    pa.parquet.write_table(table, path)
+    monkeypatch.setattr(columnar, "SPLIT", 0)
+    opened = columnar.Source.raw
+
+    def raw(self):
+        if self.path == str(path):
+            raise PermissionError(13, "Permission denied", self.path)
+        return opened(self)
+
+    monkeypatch.setattr(columnar.Source, "raw", raw)
+    parts = [rows(folder, shard=(part, 2)) for part in (1, 2)]
+    assert [row["curve_id"] for part, _ in parts for row in part] == ["good"]
+    assert [skip.place for _, report in parts for skip in report.skipped] == [str(path)]
