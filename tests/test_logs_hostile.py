@@ -2,14 +2,18 @@
 
 import json
 import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import lehr.logs
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from lehr.logs import columnar
+from lehr.logs import assemble, columnar
 
+LOGS = Path(__file__).parent / "data" / "logs"
 CURVE = '{"run": "%s", "lr": [0.1, 0.2], "loss": [2, 1]}\n'
 
 
@@ -101,3 +105,33 @@ def test_a_large_file_that_cannot_be_opened_is_told_in_its_shard(folder, monkeyp
     parts = [rows(folder, shard=(part, 2)) for part in (1, 2)]
     assert [row["curve_id"] for part, _ in parts for row in part] == ["good"]
     assert [skip.place for _, report in parts for skip in report.skipped] == [str(path)]
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Return the runs of a database of MLflow, a batch each."""
+    monkeypatch.setattr(assemble, "CURVES", 1)
+    database = LOGS / "mlflow" / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT count(*) FROM runs WHERE lifecycle_stage != 'deleted'"
+        [count] = connection.execute(query).fetchone()
+    return lehr.logs.read(database), count
+
+
+def test_a_database_is_read_whole_by_several_threads_in_turn(runs):
+    logs, count = runs
+    batches = iter(logs)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        turns = [one, other] * count
+        found = [thread.submit(next, batches, None).result() for thread in turns]
+    assert sum(batch is not None for batch in found) + len(logs.report.skipped) == count
+    assert not any("thread" in skip.reason for skip in logs.report.skipped)
+
+
+def test_a_database_is_let_go_of_in_another_thread(runs):
+    logs, _ = runs
+    batches = iter(logs)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(next, batches).result()
+    batches.close()
+    assert logs.report.skipped == []

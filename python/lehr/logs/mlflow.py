@@ -191,7 +191,8 @@ _VALUES = """
 
 def _connect(source: Source) -> sqlite3.Connection:
     path = Path(source.path).absolute().as_posix()
-    return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
+    # Whoever reads a stream may ask for each batch from another thread, one at a time.
+    return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, check_same_thread=False)
 
 
 def _rows(
