@@ -175,9 +175,56 @@ fn a_corrupt_file_leaves_the_next_one_whole() {
     assert_eq!(reader.take(), read(&bytes).0);
 }
 
+/// An event of one number under "tag" at a step below 128.
+fn scalar(step: u8) -> Vec<u8> {
+    let value = [field(1, b"tag"), vec![0x15, 0, 0, 0x80, 0x3f]].concat();
+    record(&[vec![0x10, step], field(5, &field(1, &value))].concat())
+}
+
+/// An event that begins anew at a step below 128.
+fn start(step: u8) -> Vec<u8> {
+    record(&[&[0x10, step][..], &field(7, &[8, 1])].concat())
+}
+
+#[test]
+fn a_file_may_begin_anew_as_often_as_it_has_records() {
+    // Looking at all scalars for each start would take 10^10 looks.
+    let bytes = [scalar(1).repeat(100_000), start(2).repeat(100_000), scalar(2)].concat();
+    let (series, error) = read(&bytes);
+    assert_eq!((series[0].steps.len(), error), (100_001, None));
+}
+
 const NAMES: [&str; 5] = ["torch", "torch_tensors", "types", "transformers", "purged"];
 
 proptest! {
+    #[test]
+    fn starts_drop_what_a_look_at_all_scalars_drops(
+        files in vec(vec((any::<bool>(), 0..20_u8), 0..30), 1..5),
+    ) {
+        let mut reader = Reader::default();
+        let (mut kept, mut all): (Vec<i64>, usize) = (Vec::new(), 0);
+        for file in files {
+            let mut own: Vec<i64> = Vec::new();
+            for (starts, step) in file {
+                reader.push(&if starts { start(step) } else { scalar(step) }).unwrap();
+                if starts {
+                    kept.retain(|one| *one < i64::from(step));
+                    own.retain(|one| *one < i64::from(step));
+                } else {
+                    own.push(i64::from(step));
+                    all += 1;
+                }
+            }
+            reader.finish().unwrap();
+            let first = own.iter().min().copied().unwrap_or(i64::MAX);
+            kept.retain(|one| *one < first);
+            kept.append(&mut own);
+        }
+        prop_assert_eq!(reader.replaced(), all - kept.len());
+        let steps = reader.take().pop().map_or(Vec::new(), |series| series.steps);
+        prop_assert_eq!(steps, kept);
+    }
+
     #[test]
     fn random_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..200)) {
         let _ = read(&bytes);

@@ -34,27 +34,40 @@ pub struct Series {
     pub values: Vec<f64>,
     /// Where those of the file being read begin.
     file: usize,
+    /// How many times the file being read had begun anew before each of its scalars.
+    before: Vec<usize>,
     /// Whether its tensors are scalars: the first metadata of a tag hold for all that follow.
     scalar: Option<bool>,
 }
 
 impl Series {
-    fn push(&mut self, step: i64, time: f64, value: f64) {
+    fn push(&mut self, step: i64, time: f64, value: f64, before: usize) {
         self.steps.push(step);
         self.times.push(time);
         self.values.push(value);
+        self.before.push(before);
     }
 
-    /// Drop what `keep` refuses, given index and step; return how many.
-    fn retain(&mut self, keep: impl Fn(usize, i64) -> bool) -> usize {
-        let before = self.steps.len();
-        let kept: Vec<bool> = self.steps.iter().enumerate().map(|(i, s)| keep(i, *s)).collect();
-        let file = self.file;
-        self.file = kept[..file].iter().filter(|kept| **kept).count();
+    /// End a file: drop what gave way within it, and of earlier files what gave way to it.
+    ///
+    /// `least[i]` is the least step at which the file began anew the `i`-th time or later. Returns
+    /// how many were dropped.
+    fn settle(&mut self, least: &[i64]) -> usize {
+        let file = std::mem::replace(&mut self.file, 0);
+        let before = std::mem::take(&mut self.before);
+        let stays = |step: i64, limit: Option<i64>| limit.is_none_or(|limit| step < limit);
+        let of_file = self.steps[file..].iter().zip(&before);
+        let own: Vec<bool> =
+            of_file.map(|(step, before)| stays(*step, least.get(*before).copied())).collect();
+        let first = self.steps[file..].iter().zip(&own).filter(|(_, stays)| **stays);
+        let limit = first.map(|(step, _)| *step).chain(least.first().copied()).min();
+        let earlier = self.steps[..file].iter().map(|step| stays(*step, limit));
+        let kept: Vec<bool> = earlier.chain(own).collect();
         retain(&mut self.steps, &kept);
         retain(&mut self.times, &kept);
         retain(&mut self.values, &kept);
-        before - self.steps.len()
+        self.file = self.steps.len();
+        kept.len() - self.steps.len()
     }
 }
 
@@ -85,6 +98,8 @@ pub struct Reader {
     started: Option<f64>,
     replaced: usize,
     passed_over: usize,
+    /// The steps at which the file being read began anew.
+    restarts: Vec<i64>,
 }
 
 impl Reader {
@@ -123,13 +138,7 @@ impl Reader {
     /// # Errors
     /// Where the file breaks off within a record.
     pub fn finish(&mut self) -> Result<()> {
-        for series in &mut self.series {
-            if let Some(first) = series.steps[series.file..].iter().min().copied() {
-                let file = series.file;
-                self.replaced += series.retain(|index, step| index >= file || step < first);
-            }
-            series.file = series.steps.len();
-        }
+        self.settle();
         let cut = !self.broken && !self.carry.is_empty();
         let result = if cut { Err(self.error("the file breaks off within it")) } else { Ok(()) };
         self.carry = Vec::new();
@@ -144,7 +153,7 @@ impl Reader {
         self.started
     }
 
-    /// How many scalars gave way to those of a later file.
+    /// How many scalars gave way to those of a later file, or of a later start in the same one.
     #[must_use]
     pub fn replaced(&self) -> usize {
         self.replaced
@@ -158,10 +167,22 @@ impl Reader {
 
     /// Hand the scalars over, the tags in order of appearance, and forget them.
     pub fn take(&mut self) -> Vec<Series> {
+        self.settle();
         self.places.clear();
         let mut series = std::mem::take(&mut self.series);
         series.retain(|series| !series.values.is_empty());
         series
+    }
+
+    /// Drop what gave way, all at once: a file may begin anew as often as it has records.
+    fn settle(&mut self) {
+        let mut least = std::mem::take(&mut self.restarts);
+        for i in (1..least.len()).rev() {
+            least[i - 1] = least[i - 1].min(least[i]);
+        }
+        for series in &mut self.series {
+            self.replaced += series.settle(&least);
+        }
     }
 
     fn error(&self, why: &str) -> Error {
@@ -173,17 +194,16 @@ impl Reader {
         let event = Event::read(payload)?;
         self.started.get_or_insert(event.time);
         if event.restarts {
-            for series in &mut self.series {
-                self.replaced += series.retain(|_, step| step < event.step);
-            }
+            self.restarts.push(event.step);
         }
+        let before = self.restarts.len();
         for entry in event.values {
             let series = self.series_of(&entry.tag);
             series.scalar = series.scalar.or(entry.scalar);
             match entry.value {
-                Value::Number(number) => series.push(event.step, event.time, number),
+                Value::Number(number) => series.push(event.step, event.time, number, before),
                 Value::Tensor(number) if series.scalar == Some(true) => match number {
-                    Some(number) => series.push(event.step, event.time, number),
+                    Some(number) => series.push(event.step, event.time, number, before),
                     None => self.passed_over += 1,
                 },
                 Value::Tensor(_) | Value::Other => {}
