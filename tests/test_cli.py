@@ -133,6 +133,7 @@ def test_what_is_no_schedule_is_refused_and_nothing_of_it_is_run(text, message):
 def test_wrong_plots_exit_with_2_and_write_nothing(tmp_path):
     for arguments, message in (
         (["SchedCos(0)"], "Invalid value for 'SCHEDULE': "),
+        (["SchedCos(0, 1)", "--log"], "Invalid value for '--log': the schedule has values of 0"),
         (["SchedCos(0, 1)", "--out", "x.abc"], "Invalid value for '--out': the suffix of 'x.abc'"),
     ):
         done = run("plot", *arguments, cwd=tmp_path)

@@ -6,9 +6,12 @@ import json
 import math
 import os
 import pty
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -81,7 +84,7 @@ def test_csv_json_and_parquet_have_all_columns_and_the_same_rows(tmp_path, sweep
     expected = suggest_batch(pa.table(logs), ["robust", "steep"], num_it="num_it", stop="stop")
     options = ["--method", "robust,steep", "--quiet"]
     out = tmp_path / "out.parquet"
-    assert run(sweeps, *options, "--format", "parquet", "--out", out).returncode == 0
+    assert run(sweeps, *options, "--out", out).returncode == 0
     table = pq.read_table(out)
     assert table.equals(expected)
 
@@ -183,6 +186,45 @@ def test_names_of_columns_and_smoothing_can_be_given(tmp_path):
     assert (row["robust"], row["smoothing"]) == (expected.lr, "ignite")
 
 
+def test_a_file_that_is_read_may_be_written(tmp_path):
+    lrs, losses = curve()
+    lines = [f"{a!r},{b!r}" for a, b in zip(lrs.tolist(), losses.tolist(), strict=True)]
+    file = tmp_path / "a.csv"
+    file.write_text("\n".join(["lr,loss", *lines]) + "\n")
+    done = run(file, "--format", "csv", "--out", file)
+    assert done.returncode == 0, done.stderr
+    (row,) = csv.DictReader(io.StringIO(file.read_text()))
+    assert float(row["robust"]) == Sweep(lrs, losses).suggest().lr
+    assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_run_that_is_interrupted_leaves_no_file(tmp_path, sweeps):
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    table = pa.table(lehr.logs.read(sweeps)).select(["curve_id", "lr", "loss"])
+    many = pa.concat_tables([table] * 400)
+    for part in range(40):
+        pq.write_table(many, lake / f"{part}.parquet")
+    out = tmp_path / "out.parquet"
+    child = subprocess.Popen(
+        [LEHR, "logs", str(lake), "--format", "parquet", "--out", str(out)],
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.parquet.*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=60)
+    assert child.returncode != 0
+    assert [one.name for one in tmp_path.iterdir()] == ["lake"]
+
+
+def test_a_part_of_nothing_is_no_failure(sweeps):
+    one = sweeps / "016-0.json"
+    codes = [run(one, "--shard", f"{part}/2", "--quiet").returncode for part in (1, 2)]
+    assert codes == [0, 0]
+
+
 def test_a_long_table_says_how_to_see_the_rest(sweeps):
     done = run(sweeps, "--rows", 5)
     assert len(done.stdout.splitlines()) == 6
@@ -209,13 +251,15 @@ def test_what_is_skipped_is_told_and_strict_fails(tmp_path, sweeps):
         ([], 2, "Missing argument 'PATH...'"),
         (["{sweeps}/nothing"], 2, "where there is nothing"),
         (["{sweeps}", "--method", "best"], 2, "'best' is none of robust, valley"),
+        (["{sweeps}", "--method", ""], 2, "must name a rule: robust, valley"),
+        (["{sweeps}", "--method", ",", "--by", "format"], 2, "must name a rule"),
         (["{sweeps}", "--by", "colour"], 2, "no curve has 'colour'; they have batch_size, format,"),
         (["{sweeps}", "--shard", "9/3"], 2, "1 <= i <= n"),
         (["{sweeps}", "--from", "word"], 2, "`--from` must be one of"),
         (["{sweeps}", "--smoothing", "much"], 2, "`smoothing` must be one of fastai"),
         (["{sweeps}", "--format", "xml"], 2, "Invalid value for '--format'"),
         (["{sweeps}", "--threads", "0"], 2, "Invalid value for '--threads'"),
-        (["{sweeps}", "--out", "{sweeps}/no/folder"], 1, "no/folder"),
+        (["{sweeps}", "--out", "{sweeps}/no/folder"], 1, "No such file or directory"),
     ],
 )
 def test_wrong_calls_say_what_is_wrong_without_a_traceback(sweeps, arguments, code, message):
@@ -231,14 +275,13 @@ def test_a_folder_without_curves_fails(tmp_path):
     assert "is of no known format" in done.stderr
 
 
-def test_colours_and_progress_are_for_terminals_alone(sweeps):
-    assert "\x1b" not in run(sweeps).stdout
+def on_terminal(*arguments, columns=200):
+    """What a terminal of so many columns shows, and the exit code."""
     main, terminal = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "200"}
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(columns)}
     environment.pop("NO_COLOR", None)
-    child = subprocess.Popen(
-        [LEHR, "logs", str(sweeps)], stdout=terminal, stderr=terminal, env=environment
-    )
+    command = [LEHR, "logs", *map(str, arguments)]
+    child = subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment)
     os.close(terminal)
     shown = b""
     while True:
@@ -249,10 +292,40 @@ def test_colours_and_progress_are_for_terminals_alone(sweeps):
         if not piece:
             break
         shown += piece
-    assert child.wait(60) == 0
+    code = child.wait(60)
     os.close(main)
-    assert b"\x1b[32mok" in shown
-    assert b"reading" in shown
+    return shown.decode(), code
+
+
+def test_colours_and_progress_are_for_terminals_alone(sweeps):
+    assert "\x1b" not in run(sweeps).stdout
+    shown, code = on_terminal(sweeps)
+    assert code == 0
+    assert "\x1b[32mok" in shown
+    assert "reading" in shown
+    # The bar is gone before the table comes.
+    (header,) = [line for line in shown.splitlines() if "points" in line]
+    assert "reading" not in header
+
+
+def test_a_narrow_terminal_cuts_no_number(sweeps):
+    numbers = [line.split()[4] for line in run(sweeps).stdout.splitlines()[1:]]
+    assert all(len(number) == len("1.00e-03") for number in numbers)
+    shown, _ = on_terminal(sweeps, "--method", "all", columns=60)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert all(number in plain for number in numbers)
+    shown, _ = on_terminal(sweeps, "--by", "batch_size", columns=60)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    for line in run(sweeps, "--by", "batch_size").stdout.splitlines()[1:5]:
+        assert all(word in plain for word in line.split())
+
+
+def test_control_characters_of_names_are_written_out(tmp_path, sweeps):
+    shutil.copy(sweeps / "016-0.json", tmp_path / "a\x1b[31m\nb.json")
+    done = run(tmp_path)
+    assert r"a\x1b[31m\nb.json" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert len(done.stdout.splitlines()) == 2
 
 
 def test_a_reader_that_stops_early_is_no_error(sweeps):

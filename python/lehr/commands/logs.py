@@ -7,10 +7,12 @@ import math
 import sys
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lehr.commands.output import COLOURS, SUFFIXES, print_table, rate, write
 from lehr.suggestion import METHODS
 
 if TYPE_CHECKING:
@@ -21,15 +23,12 @@ if TYPE_CHECKING:
     from lehr.logs import Logs
     from lehr.logs.groups import Group, Groups
 
-_COLOURS = {"ok": "green", "weak": "yellow", "none": "red", "bad": "red"}
-# A file is written in these; as wide is a table that is not on a terminal.
-_FORMATS = ("table", "csv", "json", "parquet")
-_WIDE = 400
-
 
 def _listed(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     names = [name.strip() for one in value for name in one.split(",") if name.strip()]
-    if names == ["all"]:
+    if not names:
+        raise click.BadParameter(f"must name a rule: {', '.join(METHODS)}, or all")
+    if "all" in names:
         return METHODS
     for name in names:
         if name not in METHODS:
@@ -54,10 +53,8 @@ def _listed(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tu
 @click.option(
     "--format",
     "shape",
-    type=click.Choice(_FORMATS),
-    default="table",
-    show_default=True,
-    help="What to write; json has a line a row.",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    help="What to write; json has a line a row.  [default: by the suffix of --out, else table]",
 )
 @click.option("--out", type=click.Path(dir_okay=False), help="File to write.  [default: stdout]")
 @click.option(
@@ -86,7 +83,7 @@ def logs(
     paths: tuple[str, ...],
     methods: tuple[str, ...],
     by: str | None,
-    shape: str,
+    shape: str | None,
     out: str | None,
     rows: int,
     strict: bool,
@@ -109,17 +106,20 @@ def logs(
       lehr logs runs/ --by batch_size
       lehr logs lake/ --shard 3/8 --format parquet --out part-3.parquet
 
-    Exits with 0; with 1 if there is no curve, or with --strict if anything was skipped; with 2 if
-    it is called wrongly.
+    A file that is written appears whole or not at all. Exits with 0; with 1 if there is no curve,
+    or with --strict if anything was skipped; with 2 if it is called wrongly.
     """  # noqa: D301 (click reads the control character)
     from lehr import suggest_batches
 
+    shape = shape or SUFFIXES.get(Path(out or "").suffix.lower(), "table")
     found = _found(paths, options)
     if shape == "parquet" and out is None and sys.stdout.isatty():
         raise click.UsageError("parquet is not for a terminal: give --out FILE")
     groups = None if by is None else _groups(by, methods[0])
     statuses: Counter[str] = Counter()
-    with _progress(found, quiet) as seen:
+    # What is written to a terminal leaves no place for a bar, but for a table, which comes last.
+    silent = quiet or (shape != "table" and out is None and sys.stdout.isatty())
+    with _progress(found, silent) as (seen, over):
         answers = suggest_batches(
             found, methods, threads=threads, steps=steps, num_it="num_it", stop="stop"
         )
@@ -129,6 +129,7 @@ def logs(
                 statuses.update(batch["status"].to_pylist())
                 seen()
                 yield batch
+            over()
 
         if groups is not None:
             for batch in counted():
@@ -136,10 +137,12 @@ def logs(
             _check_known(groups)
             _write_groups(groups, shape, out)
         else:
-            _write(counted(), answers.schema, methods, shape, out, rows)
+            write(counted(), answers.schema, methods, shape, out, rows)
     if not quiet:
         _summary(found, statuses, verbose)
-    if not found.report.read or (strict and found.report.skipped):
+    # A part of nothing is no failure: there may be more parts than files.
+    empty = not found.report.read and (found.sources or options["shard"] is None)
+    if empty or (strict and found.report.skipped):
         sys.exit(1)
 
 
@@ -171,150 +174,29 @@ def _check_known(groups: Groups) -> None:
 
 
 @contextmanager
-def _progress(found: Logs, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show how many sources are done, on a terminal alone."""
+def _progress(found: Logs, quiet: bool) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """Show how many sources are done, on a terminal alone; yield what moves and what ends that."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield lambda: None
+        yield lambda: None, lambda: None
         return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("reading", total=len(found.sources))
-        yield lambda: bar.update(task, completed=found.report.done)
+        yield lambda: bar.update(task, completed=found.report.done), bar.stop
 
 
 def _summary(found: Logs, statuses: Counter[str], verbose: bool) -> None:
-    click.echo(found.report, err=True)
+    lines = str(found.report).splitlines()
     if verbose:
-        for place, reason in found.report.skipped:
-            click.echo(f"skipped {place}: {reason}", err=True)
+        # All that was skipped, in place of the first.
+        lines = [line for line in lines if not line.startswith("  ")]
+        lines += [f"skipped {place}: {reason}" for place, reason in found.report.skipped]
+    click.echo("\n".join(lines), err=True)
     counts = ", ".join(f"{count:,} {name}" for name, count in statuses.most_common())
     click.echo(f"suggestions: {counts or 'none'}", err=True)
-
-
-# Writing.
-
-
-def _write(
-    batches: Iterator[pa.RecordBatch],
-    schema: pa.Schema,
-    methods: tuple[str, ...],
-    shape: str,
-    out: str | None,
-    rows: int,
-) -> None:
-    if shape == "table":
-        _table(batches, methods, out, rows)
-    elif shape == "parquet":
-        _parquet(batches, schema, out)
-    else:
-        with click.open_file(out or "-", "w", encoding="utf-8") as file:
-            lines = _csv if shape == "csv" else _json
-            for text in lines(batches, schema):
-                file.write(text)
-
-
-def _parquet(batches: Iterator[pa.RecordBatch], schema: pa.Schema, out: str | None) -> None:
-    from pyarrow import parquet
-
-    with (
-        click.open_file(out or "-", "wb") as file,
-        parquet.ParquetWriter(file, schema) as writer,
-    ):
-        for batch in batches:
-            writer.write_batch(batch)
-
-
-def _csv(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[str]:
-    import csv
-    import io
-
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(schema.names)
-    for row in _plain_rows(batches):
-        values = (json.dumps(one) if isinstance(one, dict) else one for one in row.values())
-        writer.writerow(["" if one is None else one for one in values])
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
-    yield text.getvalue()
-
-
-def _json(batches: Iterator[pa.RecordBatch], _: pa.Schema) -> Iterator[str]:
-    for row in _plain_rows(batches):
-        yield json.dumps(row, allow_nan=False) + "\n"
-
-
-def _plain_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """Yield rows with what JSON can hold: maps as objects, infinite numbers as texts."""
-    for batch in batches:
-        for row in batch.to_pylist():
-            if "metadata" in row:
-                row["metadata"] = dict(row["metadata"] or ())
-            yield {
-                name: str(one) if isinstance(one, float) and math.isinf(one) else one
-                for name, one in row.items()
-            }
-
-
-def _table(
-    batches: Iterator[pa.RecordBatch], methods: tuple[str, ...], out: str | None, rows: int
-) -> None:
-    columns = ["curve", "format", "points", "status", *methods, "why"]
-    shown: list[list[str]] = []
-    more = 0
-    for batch in batches:
-        some = batch.slice(0, rows - len(shown)).to_pylist() if len(shown) < rows else []
-        more += batch.num_rows - len(some)
-        for row in some:
-            name, source = row["curve_id"], row["source"]
-            name = name if name.startswith(source) else f"{source}: {name}"
-            colour = _COLOURS[row["status"]]
-            shown.append(
-                [
-                    name, row["format"], str(row["points"]),
-                    f"[{colour}]{row['status']}[/]",
-                    *(_rate(row[method]) for method in methods), row["reason"] or "",
-                ]
-            )  # fmt: skip
-    _print_table(columns, shown, out, right={"points", *methods})
-    if more:
-        click.echo(f"and {more:,} more: --rows {len(shown) + more}, or --format csv", err=True)
-
-
-def _rate(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f"{value:.2e}"
-
-
-def _print_table(
-    columns: list[str], rows: list[list[str]], out: str | None, right: set[str]
-) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    with click.open_file(out or "-", "w", encoding="utf-8") as file:
-        console = Console(file=file)
-        if not console.is_terminal:
-            console = Console(file=file, width=_WIDE, color_system=None)
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in columns:
-            status = name == "status"
-            table.add_column(
-                name,
-                justify="right" if name in right else "left",
-                overflow="fold",
-                no_wrap=status or name in right,
-            )
-        for row in rows:
-            table.add_row(
-                *(one if name == "status" else escape(one)
-                  for name, one in zip(columns, row, strict=True))
-            )  # fmt: skip
-        console.print(table)
 
 
 # Groups.
@@ -326,19 +208,27 @@ def _write_groups(groups: Groups, shape: str, out: str | None) -> None:
     if shape == "table":
         _print_groups(groups, out)
         return
-    rows = [_group_fields(groups.by, one) for one in groups.groups()]
+    rows = [_group_fields(groups.by, groups.method, one) for one in groups.groups()]
     if shape == "csv":
         rows = [{**row, "outliers": json.dumps(row["outliers"])} for row in rows]
-    table = pa.Table.from_pylist(rows)
-    _write(iter(table.to_batches()), table.schema, (), shape, out, 0)
+    texts = pa.string() if shape == "csv" else pa.list_(pa.string())
+    kinds = {groups.by: pa.string(), "method": pa.string(), "outliers": texts}
+    counts = ("curves", *COLOURS, "suggested")
+    names = rows[0] if rows else kinds
+    schema = pa.schema([
+        (name, kinds.get(name) or (pa.int64() if name in counts else pa.float64()))
+        for name in names
+    ])  # fmt: skip
+    table = pa.Table.from_pylist(rows, schema)
+    write(iter(table.to_batches()), table.schema, (), shape, out, 0)
 
 
 def _print_groups(groups: Groups, out: str | None) -> None:
     found = groups.groups()
     columns = [
-        groups.by, "curves", *_COLOURS, groups.method, "quartiles", "decades", "agreement",
+        groups.by, "curves", *COLOURS, groups.method, "quartiles", "decades", "agreement",
     ]  # fmt: skip
-    _print_table(columns, [_group_row(one) for one in found], out, right=set(columns[1:]))
+    print_table(columns, [_group_row(one) for one in found], out, right=set(columns[1:]))
     for one in found:
         for name in one.outliers:
             click.echo(f"outlier of {groups.by} {_value(one)}: {name}")
@@ -350,15 +240,16 @@ def _print_groups(groups: Groups, out: str | None) -> None:
         )
 
 
-def _group_fields(by: str, one: Group) -> dict[str, Any]:
+def _group_fields(by: str, method: str, one: Group) -> dict[str, Any]:
     numbers = {
         "median": one.median, "low": one.low, "high": one.high, "decades": one.decades,
         "agreement": one.agreement,
     }  # fmt: skip
     return {
         by: one.value,
+        "method": method,
         "curves": one.curves,
-        **{name: one.statuses.get(name, 0) for name in _COLOURS},
+        **{name: one.statuses.get(name, 0) for name in COLOURS},
         "suggested": one.suggested,
         **{name: None if math.isnan(value) else value for name, value in numbers.items()},
         "outliers": list(one.outliers),
@@ -369,10 +260,10 @@ def _group_row(one: Group) -> list[str]:
     def number(value: float) -> str:
         return "" if math.isnan(value) else f"{value:.2f}"
 
-    counts = [str(one.statuses.get(name, 0)) for name in _COLOURS]
-    quartiles = "" if math.isnan(one.low) else f"{_rate(one.low)} .. {_rate(one.high)}"
+    counts = [str(one.statuses.get(name, 0)) for name in COLOURS]
+    quartiles = "" if math.isnan(one.low) else f"{rate(one.low)} .. {rate(one.high)}"
     return [
-        _value(one), str(one.curves), *counts, _rate(one.median), quartiles,
+        _value(one), str(one.curves), *counts, rate(one.median), quartiles,
         number(one.decades), number(one.agreement),
     ]  # fmt: skip
 

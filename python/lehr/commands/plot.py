@@ -118,6 +118,9 @@ def plot(schedule: str, out: Path, log: bool) -> None:
     from lehr.plotting import plot_schedule
 
     axes = plot_schedule(read)
+    lines: Any = axes.get_lines()
+    if log and min(line.get_ydata().min() for line in lines) <= 0:
+        raise click.BadParameter("the schedule has values of 0 or below", param_hint="'--log'")
     if log:
         axes.set_yscale("log")
     axes.set_title(schedule if len(schedule) <= 80 else f"{schedule[:79]}\u2026", fontsize="small")  # noqa: PLR2004

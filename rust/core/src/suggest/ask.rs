@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use super::{Constants, Reading, Status, Suggested};
+use super::{Constants, Reading, Status, Suggested, check};
 use crate::error::{Result, value_error};
 use crate::sweep::{Average, smoothed, trim};
 
@@ -158,6 +158,11 @@ impl<'a> Asked<'a> {
 
     /// Ask a rule of the page about the points that it reads (rule 19).
     fn page(&self, rule: impl FnOnce(&[f64], &[f64]) -> Result<Suggested>) -> Answer {
+        if self.lrs.len() != self.losses.len()
+            && let Err(error) = check(self.lrs, self.losses)
+        {
+            return silent(error.to_string());
+        }
         let (lrs, losses) = self.page.get_or_init(|| {
             let read = trim(self.losses.len(), self.num_it);
             let mut losses = smoothed(self.losses);
@@ -208,6 +213,14 @@ mod tests {
         }
         let error = Method::from_name("best").unwrap_err().to_string();
         assert!(error.contains("robust, valley, slide") && error.contains("got 'best'"), "{error}");
+    }
+
+    #[test]
+    fn lengths_that_differ_are_told() {
+        let asked = Asked::new(&[0.1], &[1.0; 30], 30, false);
+        for method in Method::ALL {
+            assert!(asked.ask(method, None).reason.contains("same length, got 1 and 30"));
+        }
     }
 
     #[test]
