@@ -135,3 +135,24 @@ def test_a_database_is_let_go_of_in_another_thread(runs):
         other.submit(next, batches).result()
     batches.close()
     assert logs.report.skipped == []
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow/mlruns", "wandb"])
+def test_a_glob_of_folders_and_what_is_in_them_gives_each_curve_once(name):
+    found, report = rows(LOGS / name)
+    again, other = rows(f"{LOGS / name}/**")
+    assert [row["curve_id"] for row in again] == [row["curve_id"] for row in found]
+    assert (other.files, other.skipped) == (report.files, report.skipped)
+
+
+def test_a_file_is_read_once_whatever_paths_lead_to_it(folder, monkeypatch):
+    (folder / "link.json").symlink_to("z.json")
+    monkeypatch.chdir(folder)
+    assert names(["../" + folder.name, ".", str(folder), "z.json", "link.json"]) == ["good"]
+
+
+def test_a_file_that_belongs_to_a_folder_is_read_with_it_alone(monkeypatch):
+    monkeypatch.chdir(LOGS)
+    [export] = {path.parent for path in Path("tensorboard").rglob("run-*-tag-*.csv")}
+    files = [str(path) for path in export.iterdir()]
+    assert names([export, f"./{export}", export.absolute(), *files]) == names(export)

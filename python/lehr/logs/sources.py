@@ -64,6 +64,10 @@ class Local:
         folders = [one.name for one in found if one.is_dir(follow_symlinks=False)]
         return folders, [one.name for one in found if one.is_file()]
 
+    def place(self, path: str) -> str:
+        """Return what is the same of all paths that lead to one file, with "/" between parts."""
+        return os.path.realpath(path).replace(os.sep, "/")
+
     def join(self, folder: str, name: str) -> str:
         """Return the path of what lies in a folder."""
         return os.path.join(folder, name)  # noqa: PTH118
@@ -111,6 +115,10 @@ class Remote(Local):
             name = one["name"].rstrip("/").rpartition("/")[2]
             found[one["type"] != "directory"].append(name)
         return found
+
+    def place(self, path: str) -> str:
+        """Return the URL of a path: what is the same of all paths that lead to one file."""
+        return self.name(path)
 
     def join(self, folder: str, name: str) -> str:
         """Return the path of what lies in a folder."""
@@ -314,8 +322,17 @@ def sources(paths: Any, claims: Sequence[Any] = ()) -> list[Source]:
             message = f"`paths` must be paths, globs, folders or URLs, got {path!r}"
             raise TypeError(message)
         for source in _expand(os.fspath(path), claims):
-            found.setdefault((source.name, source.members), source)
-    return [found[key] for key in sorted(found)]
+            found.setdefault((source.files.place(source.path), source.members), source)
+    held = {f"{place}/{name}" for place, members in found for name in members}
+    free = [source for (place, _), source in found.items() if held.isdisjoint(_with_folders(place))]
+    return sorted(free, key=lambda source: (source.name, source.members))
+
+
+def _with_folders(place: str) -> Iterator[str]:
+    """Yield a place and the folders above it."""
+    while place:
+        yield place
+        place = place.rpartition("/")[0]
 
 
 def _expand(path: str, claims: Sequence[Any]) -> Iterator[Source]:
