@@ -156,3 +156,13 @@ def test_a_file_that_belongs_to_a_folder_is_read_with_it_alone(monkeypatch):
     [export] = {path.parent for path in Path("tensorboard").rglob("run-*-tag-*.csv")}
     files = [str(path) for path in export.iterdir()]
     assert names([export, f"./{export}", export.absolute(), *files]) == names(export)
+
+
+def test_all_that_is_skipped_is_counted(folder):
+    (folder / "a.jsonl").write_text(CURVE % "first" + "nothing\n" * 5000)
+    _, report = rows(folder)
+    assert (report.skips, len(report.skipped)) == (5000, 101)
+    assert report.skipped[-1].reason == "and 4900 more that are not listed"
+    summary = str(report).splitlines()
+    assert "5,000 skipped:" in summary
+    assert "  and 4,990 more" in summary

@@ -33,6 +33,7 @@ class Report:
         files: The number of sources with a curve, by format.
         skipped: What was not read, as `Skip`s in the order met: whole sources, and curves and rows
             of others. Of one source the first hundred are listed, and one more counts the rest.
+        skips: The number of all that was not read, listed or not.
         notes: What files leave open about what was read, and how often.
     """
 
@@ -42,6 +43,7 @@ class Report:
         self.read = 0
         self.files: Counter[str] = Counter()
         self.skipped: list[Skip] = []
+        self.skips = 0
         self.notes: Counter[str] = Counter()
         self._of_source = 0
         self._formats: set[str] = set()
@@ -53,6 +55,7 @@ class Report:
 
     def skip(self, place: str, reason: str) -> None:
         """Say what is not read, and why."""
+        self.skips += 1
         self._of_source += 1
         if self._of_source <= _TOLD:
             self.skipped.append(Skip(encodable(place), encodable(reason)))
@@ -74,15 +77,15 @@ class Report:
         of = "".join(f", {count} {name}" for name, count in sorted(self.files.items()))
         lines = [f"{_count(self.read, 'curve')} read from {_count(self.files.total(), 'file')}{of}"]
         if self.skipped:
-            lines.append(f"{len(self.skipped)} skipped:")
+            lines.append(f"{self.skips:,} skipped:")
             lines += [f"  {place}: {reason}" for place, reason in self.skipped[:10]]
-            if len(self.skipped) > 10:  # noqa: PLR2004 (a summary is short)
-                lines.append(f"  and {len(self.skipped) - 10} more")
+            if self.skips > 10:  # noqa: PLR2004 (a summary is short)
+                lines.append(f"  and {self.skips - 10:,} more")
         lines += [f"note, {_count(n, 'time')}: {text}" for text, n in self.notes.items()]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<Report of {self.read} read, {len(self.skipped)} skipped>"
+        return f"<Report of {self.read} read, {self.skips} skipped>"
 
 
 def _count(number: int, what: str) -> str:
