@@ -166,3 +166,32 @@ def test_all_that_is_skipped_is_counted(folder):
     summary = str(report).splitlines()
     assert "5,000 skipped:" in summary
     assert "  and 4,990 more" in summary
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[\n{0}\n]\n",
+        "[\n{0}\n,{1}\n]",
+        "[ {0}\n, {1}\n, {1}\n]",
+        "[\n\n{0},\n{1}\n]",
+        '{{"only":\n{0}\n}}',
+    ],
+)
+def test_one_value_over_several_lines_is_no_value_a_line(tmp_path, text):
+    curves = [(CURVE % name).strip() for name in ("first", "second")]
+    path = tmp_path / "a.json"
+    path.write_text(text.format(*curves))
+    found, report = rows(path)
+    assert [row["curve_id"] for row in found][:2] == ["first", "second"][: len(found)]
+    assert len(found) == text.count("{0}") + text.count("{1}")
+    assert report.skipped == []
+
+
+@pytest.mark.parametrize("first", ['{"lr": [0.1,', '{"lr": [0.1, 0.', '{"run": "x', "["])
+def test_a_broken_first_line_costs_no_other(tmp_path, first):
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"{first}\n{CURVE % 'second'}{CURVE % 'third'}")
+    found, report = rows(path)
+    assert [row["curve_id"] for row in found] == ["second", "third"]
+    assert [skip.place for skip in report.skipped] == [f"{path}:1"]

@@ -97,15 +97,28 @@ def _values(source: Source, report: Report) -> Iterator[tuple[Any, str]]:
 
 
 def _by_line(source: Source) -> bool:
-    """Return whether there is more than one value, the first on a line of its own."""
-    full = []
+    """Return whether there is more than one value, the first on a line of its own.
+
+    The first line may be broken: the next one tells, unless both are of one value.
+    """
     with source.text(errors="surrogateescape") as file:
-        for line in file:
-            if line.strip():
-                full.append(line)
-            if len(full) == 2:  # noqa: PLR2004
-                break
-    return len(full) == 2 and any(_alone(line) for line in full)  # noqa: PLR2004
+        lines = (line for line in file if line.strip())
+        first, second = next(lines, ""), next(lines, "")
+        if not second or _alone(first):
+            return bool(second)
+        return _alone(second) and not _goes_on(first + second + next(lines, ""))
+
+
+def _goes_on(text: str) -> bool:
+    """Return whether a text is one value, or the beginning of one."""
+    text = text.strip()
+    try:
+        _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(text)
+    except RecursionError:
+        pass
+    return True
 
 
 def _alone(line: str) -> bool:
