@@ -163,3 +163,14 @@ def test_a_trainer_state_whose_steps_are_no_numbers_is_read(tmp_path, step):
     path.write_text(json.dumps({"global_step": 2, "log_history": [{**row, "step": step}, row]}))
     ((row,), skipped) = rows(path)
     assert (row["lr"], row["format"], skipped) == ([0.1, 0.1], "transformers", [])
+
+
+@pytest.mark.parametrize("name", ["run", "note"])
+def test_texts_of_a_parquet_file_that_are_no_utf8_are_told(tmp_path, name):
+    path = tmp_path / "a.parquet"
+    texts = pa.array([b"\xff", b"a"]).view(pa.string())
+    pq.write_table(pa.table({"lr": [[0.1], [0.2]], "loss": [[1.0], [2.0]], name: texts}), path)
+    found, ((place, reason),) = rows(path)
+    assert found == []
+    assert place == str(path)
+    assert reason.startswith("breaks off after row 0: ")

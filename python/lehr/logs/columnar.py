@@ -108,6 +108,7 @@ class _ParquetFile:
                 rows = self._rows(group, names)
             row = int(starts[group])
             for batch in self.file.iter_batches(rows, row_groups=[group], columns=names):
+                batch.validate(full=True)  # texts need not be UTF-8
                 yield row, batch
                 row += len(batch)
 
