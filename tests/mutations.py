@@ -256,7 +256,8 @@ def _masked(data):
 
 
 VALUES = (
-    *(None, True, False, 0, -1, 1, 0.5, -0.0, 5e-324, 1e308, -1e308, float("nan"), float("inf")),
+    *(None, True, False, 0, -1, 1, float("nan"), float("inf")),
+    *(0.5, -0.0, 1.0, 5e-324, 1e-300, -0.25, 1e308, -1e308, 1.7976931348623157e308),
     *(2**31, 2**53 + 1, 2**63, 2**64, 10**400, "", "x", "NaN", "0.1", "\ud800", "\0", "none"),
     *([], {}, [[]], [{}], [None], [0.1, "x"], [0.1, [0.2]], [[0.1], [0.2, 0.3]], [[[0.1]]]),
     *({"": 0}, {"lr": 0.1, "loss": 1}, {"lr": [0.1], "loss": [1]}, [{"lr": 0.1, "loss": 1}]),
@@ -274,7 +275,7 @@ def value(rng, data, other):
     places = list(_places(document))
     for _ in range(rng.choice((1, 1, 2)) if places else 0):
         holder, key = rng.choice(places)
-        action = rng.randrange(6)
+        action = rng.randrange(5)
         if action == 0 and isinstance(holder, dict):
             holder.pop(key, None)
         elif action == 1 and isinstance(holder, dict):
@@ -284,7 +285,9 @@ def value(rng, data, other):
             inner, at = rng.choice(list(_places(found)) or [(holder, key)])
             _put(holder, key, copy.deepcopy(_get(inner, at)))
         else:
-            _put(holder, key, copy.deepcopy(rng.choice(VALUES)))
+            old = _get(holder, key)
+            alike = [one for one in VALUES if type(one) is type(old)] if action == 3 else VALUES
+            _put(holder, key, copy.deepcopy(rng.choice(alike or VALUES)))
     return json.dumps(document).encode()
 
 
@@ -354,6 +357,8 @@ def table(rng):
 
 
 def _column(rng, kind, rows):
+    if kind == pa.string() and rng.random() < 0.1:
+        return _column(rng, pa.binary(), rows).view(kind)  # which may be no UTF-8
     values = [_cell(rng, kind) for _ in range(rows)]
     try:
         return pa.array(values, kind)
