@@ -195,3 +195,30 @@ def test_a_broken_first_line_costs_no_other(tmp_path, first):
     found, report = rows(path)
     assert [row["curve_id"] for row in found] == ["second", "third"]
     assert [skip.place for skip in report.skipped] == [f"{path}:1"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("count", [9000, 30_000])
+def test_a_table_of_many_columns_is_read(tmp_path, count, encoding):
+    path = tmp_path / "wide.csv"
+    header = ",".join(["step", *(f"x{i}" for i in range(count)), "lr", "loss"])
+    lines = [",".join([str(i), *["0"] * count, f"{i + 1}", f"{9 - i}"]) for i in range(3)]
+    path.write_text("\n".join([header, *lines, ""]), encoding=encoding)
+    [found], report = rows(path)
+    assert (found["lr"], found["loss"]) == ([1, 2, 3], [9, 8, 7])
+    assert report.skipped == []
+
+
+def test_a_table_whose_first_line_has_no_end_is_told(tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_text("lr,loss," + "x" * (3 << 20))
+    [skip] = rows(path, format="csv")[1].skipped
+    assert "its first line is longer than 1 MiB" in skip.reason
+
+
+@pytest.mark.parametrize("length", [200_000, 2_000_000])
+def test_a_name_of_a_column_that_is_too_long_ends_no_other_file(folder, length):
+    (folder / "a.csv").write_text("lr,loss," + "x" * length + "\n1,2,3\n")
+    found, report = rows(folder)
+    assert [row["curve_id"] for row in found] == ["good"]
+    assert [skip.place for skip in report.skipped] == [str(folder / "a.csv")]

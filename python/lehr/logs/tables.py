@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lehr._extras import need
 from lehr.logs import columns, points
-from lehr.logs.sources import Source, Unread
+from lehr.logs.sources import HEAD, Source, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +24,7 @@ _DELIMITERS = ",\t;|"
 _SUFFIXES = (".csv", ".tsv", ".tab")
 # As large as pyarrow's blocks are, a row is not.
 _BLOCK = 1 << 20
+_LONG = "its first line is longer than 1 MiB, so that no columns are named"
 
 
 class Header(NamedTuple):
@@ -65,9 +66,10 @@ class Table:
         """Yield the curves of a table."""
         header = source.kept("table", header_of)
         if not header.names:
-            raise Unread(
-                "is empty" if not source.head.strip() else "has no line that names columns"
-            )
+            if not source.head.strip():
+                raise Unread("is empty")
+            long = len(source.head) >= HEAD and b"\n" not in source.head.strip()
+            raise Unread(_LONG if long else "has no line that names columns")
         try:
             found = columns.choose(header.names, asked)
         except Unread as error:
@@ -87,6 +89,8 @@ def header_of(source: Source) -> Header:
     head = source.head
     encoding = "utf-16" if head[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8"
     text = head.decode(encoding, errors="replace").removeprefix("\ufeff")
+    if len(head) >= HEAD and "\0" not in text and not _ends(text):
+        text = _longer(source)
     lines = text.splitlines()
     full = [index for index, line in enumerate(lines) if line.strip()]
     if not full or "\0" in text:
@@ -95,13 +99,31 @@ def header_of(source: Source) -> Header:
     delimiter = max(_DELIMITERS, key=line.count)
     names: dict[str, None] = {}
     counts: defaultdict[str, int] = defaultdict(lambda: 1)
-    for cell in next(csv.reader([line], delimiter=delimiter)):
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter))
+    except csv.Error:
+        return Header(())  # a name of more than 128 KiB
+    for cell in cells:
         plain = name = cell.strip()
         while name in names:
             counts[plain] += 1
             name = f"{plain}#{counts[plain]}"
         names[name] = None
     return Header(tuple(names), delimiter, encoding, full[0] + 1)
+
+
+def _ends(text: str) -> bool:
+    """Return whether the first line with anything in it has an end."""
+    return len(text.lstrip().splitlines()) > 1
+
+
+def _longer(source: Source) -> str:
+    """Return the beginning of a file, up to the end of its first line; nothing if it has none."""
+    text = ""
+    with source.text(errors="replace") as file:
+        while len(text) < _BLOCK and not _ends(text) and (more := file.read(HEAD)):
+            text += more
+    return text if _ends(text) else ""
 
 
 def _lightning(header: Header, base: str) -> bool:
@@ -226,7 +248,7 @@ class _Reader:
         header = self._header
         nulls = [*points.NULLS, *map(str.upper, points.NULLS)]
         with reader.open_csv(
-            arrow.PythonFile(stream, mode="r"),
+            arrow.PythonFile(io.BufferedReader(stream), mode="r"),
             reader.ReadOptions(
                 use_threads=False,
                 block_size=_BLOCK,
