@@ -42,11 +42,16 @@ fn index(losses: &[f64]) -> usize {
             last = index;
             continue;
         }
-        // Neighbours on a curve land near each other: look there first.
+        // Neighbours on a curve land near each other: where the last one did, or behind it.
+        let above = |place: usize| ends.get(place).is_none_or(|end| *end <= loss);
+        let next = near + usize::from(ends[near] > loss);
+        if (next == 0 || ends[next - 1] > loss) && above(next) {
+            near = next;
+            ends[near] = loss;
+            continue;
+        }
         let (low, high) = (near.saturating_sub(REACH), (near + REACH).min(ends.len()));
-        near = if (low == 0 || ends[low - 1] > loss)
-            && ends.get(high).is_none_or(|end| *end <= loss)
-        {
+        near = if (low == 0 || ends[low - 1] > loss) && above(high) {
             low + ends[low..high].iter().map(|end| usize::from(*end > loss)).sum::<usize>()
         } else {
             ends.partition_point(|end| *end > loss)
