@@ -218,7 +218,7 @@ def test_losses_of_steps_without_a_rate_are_left_out_and_noted(tmp_path):
     (tmp_path / "events.out.tfevents.1").write_bytes(b"".join(records))
     [row], report = read(tmp_path)
     assert row["loss"] == [1, 3]
-    assert report.notes == {"losses of steps without a rate are left out": 1}
+    assert report.notes == {"losses of steps without a rate are left out": 4}
 
 
 def test_scalars_without_steps_are_paired_in_order(tmp_path):

@@ -48,8 +48,8 @@ class Sweep:
             "ignite" store them, `None` for not at all. The average is inverted exactly: the sweep
             holds losses of single batches. Float64 averages give them back to 2e-14 of the size
             of the averages, float32 ones to 6e-6 of it, for the inversion amplifies rounding up to
-            99 times; from the first average that is not finite on they are NaN, unless finite ones
-            follow, which pass over it.
+            99 times. Where an average is not finite its loss is NaN, and the next one too, but for
+            Lightning's, which keeps NaN for a step without a loss.
         num_it: The number of iterations the sweep was meant to have, at least `len(lrs)`; that by
             default.
         stop: Why it ended: "finished", "diverged", "non-finite", "interrupted" when something

@@ -41,6 +41,8 @@ class Curve:
         place: Where it lies in the file, as in `Skip`; by default its id in brackets.
         num_it: The iterations it was meant to have, where that is known.
         stop: Why it ended, as of `Sweep`, where that is known.
+        undone: The average that was undone before, "" where none could be; `None` where
+            `smoothing` is still to be.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Curve:
     place: str | None = None
     num_it: int | None = None
     stop: str | None = None
+    undone: str | None = None
 
 
 @dataclass
@@ -65,6 +68,8 @@ class Block:
         metadata: What else is known, a pyarrow array of maps of strings.
         smoothing: How all these losses were averaged, as of `Sweep`.
         rows: The place of one in its file, by its number in the block; by default its id.
+        undone: As of `Curve`.
+        notes: What to note of them in the report, and how often.
     """
 
     ids: Any
@@ -73,6 +78,8 @@ class Block:
     metadata: Any
     smoothing: str | None = None
     rows: Any = None
+    undone: str | None = None
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def schema() -> pa.Schema:
@@ -112,6 +119,8 @@ class Assembler:
         """Take a curve; yield the batch that is full before it."""
         name = encodable(curve.id or source.name)
         try:
+            if curve.undone is not None:
+                curve.smoothing = None
             lrs, losses = _core.curve(curve.lrs, curve.losses, curve.smoothing)
         except (ValueError, TypeError) as error:
             place = curve.place or (f"{source.name}[{curve.id}]" if curve.id else source.name)
@@ -121,9 +130,8 @@ class Assembler:
             yield from self.flush()
         found = (source.name, curve.format or reader)
         metadata = [(encodable(key), encodable(value)) for key, value in curve.metadata.items()]
-        self.rows.append(
-            (name, *found, lrs, losses, curve.smoothing, curve.num_it, curve.stop, metadata)
-        )
+        smoothing = curve.undone or curve.smoothing
+        self.rows.append((name, *found, lrs, losses, smoothing, curve.num_it, curve.stop, metadata))
         self.points += len(lrs)
         report.add(found[1])
 
@@ -151,23 +159,25 @@ class Assembler:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the batches of many curves, after what there was before them."""
         yield from self.flush()
+        for text, count in block.notes.items():
+            report.note(text, count)
         block = _sound(block, source, report)
-        smoothing = asked.averaged(block.smoothing)
+        if block.undone is None:
+            block.smoothing = asked.averaged(block.smoothing)
         ends = block.lrs.offsets.to_numpy()
         start = 0
         while start < len(block.ids):
             within = np.searchsorted(ends, ends[start] + POINTS, side="right") - 1
             stop = min(max(int(within), start + 1), start + CURVES, len(block.ids))
-            yield self._batch(block, slice(start, stop), source, reader, smoothing)
+            yield self._batch(block, slice(start, stop), source, reader)
             report.add(reader, stop - start)
             start = stop
 
-    def _batch(
-        self, block: Block, rows: slice, source: Source, reader: str, smoothing: str | None
-    ) -> pa.RecordBatch:
+    def _batch(self, block: Block, rows: slice, source: Source, reader: str) -> pa.RecordBatch:
         text, count = self.arrow.string(), rows.stop - rows.start
         lrs, losses = block.lrs[rows], block.losses[rows]
-        if smoothing is not None:
+        smoothing = block.smoothing if block.undone is None else block.undone or None
+        if smoothing is not None and block.undone is None:
             pairs = zip(_split(lrs), _split(losses), strict=True)
             losses = self._lists(_core.curve(*pair, smoothing)[1] for pair in pairs)
         same = [
@@ -200,7 +210,9 @@ def _sound(block: Block, source: Source, report: Report) -> Block:
     if good.all():
         return block
     for row in np.flatnonzero(~good).tolist():
-        place = block.rows(row) if block.rows else f"{source.name}[{block.ids[row].as_py()}]"
+        name = block.ids[row].as_py()
+        place = source.name if name is None else f"{source.name}[{name}]"
+        place = block.rows(row) if block.rows else place
         report.skip(place, _wrong(block.lrs[row].as_py(), block.losses[row].as_py()))
     kept = arrow.array(np.flatnonzero(good))
     return Block(
@@ -209,6 +221,7 @@ def _sound(block: Block, source: Source, report: Report) -> Block:
         block.losses.take(kept),
         block.metadata.take(kept),
         block.smoothing,
+        undone=block.undone,
     )
 
 

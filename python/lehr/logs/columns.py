@@ -132,11 +132,13 @@ class Columns:
         pairs: Of each curve, or of each curve of a run, the columns; at least one.
         run: The column that names the run of a row, if there is one.
         step: The column of steps, if there is one.
+        asked: What the caller asks for.
     """
 
     pairs: tuple[Pair, ...]
     run: str | None
     step: str | None
+    asked: Options
 
     @property
     def numbers(self) -> list[str]:
@@ -230,7 +232,7 @@ def _chosen(names: tuple[str, ...], asked: Options) -> Columns:
         smoothing = smoothing_of(loss, names)
         pairs.append(Pair(lr or grouped(lrs, asked.group, "columns"), loss, label, smoothing))
     run, step = (find(names, role, getattr(asked, role)) for role in ("run", "step"))
-    return Columns(tuple(pairs), run[0] if run else None, step[0] if step else None)
+    return Columns(tuple(pairs), run[0] if run else None, step[0] if step else None, asked)
 
 
 def smoothing_of(loss: str, names: Iterable[str]) -> str | None:
@@ -268,7 +270,7 @@ def _names(value: Any, name: str) -> tuple[str, ...]:
 
 def _natural(name: str) -> list[Any]:
     # Group 10 comes after group 9.
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _other(name: str, role: str) -> bool:

@@ -168,7 +168,11 @@ class Objects:
                     self._report.note(telling.MEANS)
                 lrs, losses = (one.values.to_numpy() for one in (block.lrs, block.losses))
                 known = scalars(value)
-                yield Curve(name, lrs, losses, block.smoothing, known, "transformers", place)
+                for text, count in block.notes.items():
+                    self._report.note(text, count)
+                found = Curve(name, lrs, losses, None, known, "transformers", place)
+                found.undone = block.undone
+                yield found
         except Unread as error:
             self._skip(place, str(error))
         self._met = True

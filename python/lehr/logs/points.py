@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lehr._extras import need
 from lehr.logs.assemble import Block
+from lehr.logs.averages import SPARSE, undone
+from lehr.logs.series import WITHOUT
 from lehr.logs.sources import Unread
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+ANEW = "steps are counted anew within a run: its losses take the rates of the same count"
 # What stands in a text for no value.
 NULLS = ("", "na", "n/a", "#n/a", "null", "none", "<na>", "-")
 
@@ -28,12 +32,14 @@ NULLS = ("", "na", "n/a", "#n/a", "null", "none", "<na>", "-")
 def cleaned(
     table: pa.Table, columns: Columns, report: Report, place: Callable[[int], str]
 ) -> pa.Table:
-    """Return a table with rates, losses and steps as float64, without the rows that have texts.
+    """Return a table with rates, losses and steps as float64, null where there is another text.
+
+    The rows stay, for an average is undone with the one before it; a row without a step is empty.
 
     Args:
         table: Rows, of numbers or of texts.
         columns: The columns to read.
-        report: Told of rows that are left out.
+        report: Told of rows with such texts.
         place: The place of a row, by its number from 0 on.
 
     Raises:
@@ -41,28 +47,36 @@ def cleaned(
     """
     arrow = need("pyarrow", "`lehr.logs`")
     bad: dict[int, str] = {}
+    lost: dict[int, str] = {}
     for name in columns.numbers:
         index = table.column_names.index(name)
-        table = table.set_column(index, name, _numbers(table[name], name, bad))
+        wrong: dict[int, str] = {}
+        table = table.set_column(index, name, _numbers(table[name], name, wrong))
+        lost = wrong if name == columns.step else {}
+        bad = wrong | bad
     for row in sorted(bad):
         report.skip(place(row), bad[row])
-    if not bad:
-        return table
-    whole = np.ones(len(table), dtype=bool)
-    whole[list(bad)] = False
-    return table.filter(arrow.array(whole))
+    if lost:
+        rows = np.arange(len(table))
+        rows = arrow.array(rows, mask=np.isin(rows, list(lost)))
+        for name in columns.numbers:
+            table = table.set_column(table.column_names.index(name), name, table[name].take(rows))
+    return table
 
 
-def curves(table: pa.Table, columns: Columns) -> Iterator[Block]:
+def curves(table: pa.Table, columns: Columns, *, whole: bool = True) -> Iterator[Block]:
     """Yield the curves of a table that was `cleaned`, runs in the order of their first rows.
 
-    A point is a row with a rate and a loss. Where these stand on different rows of a step they
-    are joined: a loss takes the last rate of its step. The points of a run are sorted by step,
-    unless a step comes twice: then the step is counted anew somewhere, and their order stays.
+    A point is a row with a rate and a loss; a rate that is NaN is missing. Where these stand on
+    different rows of a step they are joined: a loss takes the last rate of its step, and where the
+    steps of a run are counted anew, of that count. The points of a run are sorted by step, unless
+    a step comes twice: then the step is counted anew somewhere, and their order stays. Averages
+    are undone before, with those that have no rate.
 
     Args:
         table: The rows. Columns whose value is the same throughout each run are metadata.
         columns: The columns to read.
+        whole: Whether no row is missing, so that those without steps can be counted.
 
     Raises:
         Unread: There is no point.
@@ -71,16 +85,58 @@ def curves(table: pa.Table, columns: Columns) -> Iterator[Block]:
     codes, runs = _runs(table, columns.run)
     for pair in columns.pairs:
         lrs, losses = _floats(table[pair.lr]), _floats(table[pair.loss])
-        has_lr, has_loss = ~_null(table[pair.lr]), ~_null(table[pair.loss])
+        has_lr, has_loss = ~np.isnan(lrs), ~_null(table[pair.loss])
+        there = has_loss & ~np.isnan(losses)
+        notes = Counter[str]()
         if steps is not None:
-            wanting, found = _joined(codes, steps, has_lr, has_loss & ~has_lr)
+            wanting, found, anew = _joined(codes, steps, has_lr, has_loss & ~has_lr)
             lrs[wanting] = lrs[found]
             has_lr[wanting] = True
-        rows = np.flatnonzero(has_lr & has_loss)
-        if len(rows) == 0:
+            # NaN for none, beside a rate whose loss stands elsewhere
+            has_loss[found[~there[found]]] = False
+            notes[ANEW] += anew
+        points = has_lr & has_loss
+        if not points.any():
             raise Unread(_empty(pair, has_lr, has_loss))
-        rows = rows[_order(codes[rows], None if steps is None else steps[rows])]
-        yield _block(table, columns, pair, rows, (codes, runs, lrs, losses))
+        notes[WITHOUT] += int(np.count_nonzero(there & ~has_lr))
+        smoothing = columns.asked.averaged(pair.smoothing)
+        kept = np.zeros(len(points), dtype=bool)
+        if smoothing is not None and (whole or steps is not None):
+            kept = _undo(codes, steps, losses, there, smoothing)
+        if smoothing is not None:
+            notes[SPARSE] += len(np.unique(codes[points & ~kept]))
+        for some, average in ((points & kept, smoothing), (points & ~kept, None)):
+            rows = np.flatnonzero(some)
+            if len(rows):
+                rows = rows[_order(codes[rows], None if steps is None else steps[rows])]
+                block = _block(table, columns, pair, rows, (codes, runs, lrs, losses))
+                block.undone, block.notes, notes = average or "", +notes, Counter()
+                yield block
+
+
+def _undo(
+    codes: NDArray[np.int64],
+    steps: Floats | None,
+    losses: Floats,
+    there: NDArray[np.bool_],
+    smoothing: str,
+) -> NDArray[np.bool_]:
+    """Put losses in place of their averages; return the rows of the runs where that can be."""
+    failed = []
+    if steps is None:  # the numbers of the rows within their run
+        order = np.argsort(codes, kind="stable")
+        starts = np.searchsorted(codes[order], codes[order])
+        steps = np.empty(len(codes))
+        steps[order] = np.arange(len(codes)) - starts
+    rows = np.flatnonzero(there)
+    rows = rows[_order(codes[rows], steps[rows])]
+    for some in np.split(rows, np.flatnonzero(np.diff(codes[rows])) + 1):
+        found = undone(steps[some], losses[some], smoothing)
+        if found is None:
+            failed.append(codes[some[0]])
+        else:
+            losses[some] = found
+    return ~np.isin(codes, failed)
 
 
 def _block(
@@ -100,7 +156,7 @@ def _block(
             ids = arrow.array([f"{run}/{pair.label}" for run in ids.to_pylist()])
     metadata = _metadata(table, columns, rows, offsets)
     lists = listed(offsets, lrs[rows]), listed(offsets, losses[rows])
-    return Block(ids, lists[0], lists[1], metadata, pair.smoothing)
+    return Block(ids, lists[0], lists[1], metadata)
 
 
 def _runs(table: pa.Table, run: str | None) -> tuple[NDArray[np.int64], Any]:
@@ -135,18 +191,42 @@ def _order(codes: NDArray[np.int64], steps: Floats | None) -> NDArray[np.intp]:
 
 def _joined(
     codes: NDArray[np.int64], steps: Floats, rates: NDArray[np.bool_], bare: NDArray[np.bool_]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows of losses without a rate, and the rows of the last rates of their steps."""
+) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
+    """Return the rows of losses without a rate, and the rows of the last rates of their steps.
+
+    And in how many runs the steps are counted anew, so that only rates of the same count will do.
+    """
     wanting, having = np.flatnonzero(bare), np.flatnonzero(rates)
     if len(wanting) == 0 or len(having) == 0:
-        return wanting[:0], having[:0]
-    keys = np.stack([codes, steps.view(np.int64)], axis=1)
+        return wanting[:0], having[:0], 0
+    counts, anew = _counts(codes, steps, rates, np.flatnonzero(rates | bare))
+    keys = np.stack([codes, steps.view(np.int64), counts], axis=1)
     _, of_row = np.unique(keys, axis=0, return_inverse=True)
     of_row = of_row.reshape(-1)
     last = np.full(of_row.max() + 1, -1)
     last[of_row[having]] = having  # of several the last one stays
     found = last[of_row[wanting]]
-    return wanting[found >= 0], found[found >= 0]
+    return wanting[found >= 0], found[found >= 0], anew
+
+
+def _counts(
+    codes: NDArray[np.int64], steps: Floats, rates: NDArray[np.bool_], rows: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], int]:
+    """Return how often the step fell before each of the rows, and in how many runs that matters.
+
+    It is 0 in the others: those in which no step has rates of several counts.
+    """
+    rows = rows[np.argsort(codes[rows], kind="stable")]
+    falls = (np.diff(codes[rows]) == 0) & (np.diff(steps[rows]) < 0)
+    counts = np.zeros(len(codes), dtype=np.int64)
+    if not falls.any():
+        return counts, 0
+    counts[rows[1:]] = np.cumsum(falls)
+    keys = np.unique(np.stack([codes, steps.view(np.int64), counts], axis=1)[rates], axis=0)
+    twice = (keys[1:, :2] == keys[:-1, :2]).all(axis=1)
+    runs = np.unique(keys[1:][twice, 0])
+    counts[~np.isin(codes, runs)] = 0
+    return counts, len(runs)
 
 
 def _metadata(

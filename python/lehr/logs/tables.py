@@ -77,7 +77,7 @@ class Table:
         reader = _Reader(source, header, found, report)
         table = reader.table()
         if len(table):
-            yield from points.curves(table, found)
+            yield from points.curves(table, found, whole=not reader.gaps)
         elif not reader.broken and not reader.told:
             raise Unread("has no row below the names of its columns")
         if reader.broken:
@@ -204,6 +204,7 @@ class _Reader:
     Attributes:
         broken: Where and why the file breaks off; empty where it does not.
         told: Whether rows were told of.
+        gaps: Whether rows are missing among those that were read.
     """
 
     def __init__(
@@ -217,6 +218,7 @@ class _Reader:
         self._row = 0
         self.broken = ""
         self.told = False
+        self.gaps = False
 
     def table(self) -> pa.Table:
         """Return all rows that can be read."""
@@ -272,12 +274,12 @@ class _Reader:
     def _clean(self, table: pa.Table) -> pa.Table:
         start = self._row
         self._row += len(table)
-        before = len(table)
-        table = points.cleaned(
-            table, self._columns, self._report, lambda row: self._at(start + row)
-        )
-        self.told |= len(table) < before
-        return table
+
+        def place(row: int) -> str:
+            self.told = True
+            return self._at(start + row)
+
+        return points.cleaned(table, self._columns, self._report, place)
 
     def _uncut(self, table: pa.Table) -> pa.Table:
         """Return the rows without the last, which has no end: a number in it may be cut off."""
@@ -292,6 +294,7 @@ class _Reader:
     def _invalid(self, row: Any) -> str:
         self._odd.append(row.number)
         if row.text.strip():
+            self.gaps = True
             reason = f"has {row.actual_columns} columns instead of {row.expected_columns}"
             self._skip(f"{self._source.name}:{row.number}", reason)
         return "skip"

@@ -94,18 +94,25 @@ impl Average {
     /// With `w` the weights, `loss = s[i] + old w[i-1] / new (s[i] - s[i-1])`: of neighbours that
     /// are near each other the difference is exact, so nothing is lost but what the rounding of
     /// `stored` lost, times `1 + 2 old w / new`, which grows from 1 to 99 (fastai and Lightning)
-    /// or is 39. A stored value that is not finite gives NaN, and the next finite one is taken to
-    /// follow the last finite one, as where Lightning records NaN for a step without a loss.
+    /// or is 39. A stored value that is not finite gives NaN. So does the one after it, whose loss
+    /// takes the value that is missing; but Lightning records NaN for a step without a loss, and
+    /// there the next finite value follows the last finite one.
     #[must_use]
     pub fn invert(self, stored: &[f64]) -> Vec<f64> {
         let (old, new) = self.shares();
         let mut weight = self.weight();
         // The last finite value, its weight, and whether it is the one just before.
         let mut last: Option<(f64, f64, bool)> = None;
+        let mut missing = false;
         let next = |&value: &f64| {
             weight = old * weight + new;
             if !value.is_finite() {
                 last = last.map(|(value, weight, _)| (value, weight, false));
+                missing = true;
+                return f64::NAN;
+            }
+            if std::mem::take(&mut missing) && self != Self::Lightning {
+                last = Some((value, weight, true));
                 return f64::NAN;
             }
             let loss = match last {
@@ -196,8 +203,18 @@ mod tests {
             v / (1.0 - power)
         });
         assert!(near(&Average::Lightning.invert(&stored), &losses, 1e-13));
-        let late = [NAN, stored[0], stored[3]];
-        assert!(Average::Ignite.invert(&late)[1] == stored[0]);
+    }
+
+    #[test]
+    fn a_loss_after_a_missing_value_is_not_known_and_those_after_it_are() {
+        let losses = [5.0, 2.0, 7.0, 3.0, 8.0];
+        for average in [Average::Fastai, Average::TorchLrFinder, Average::Ignite] {
+            for (gap, known) in [(0, [NAN, NAN, 7.0, 3.0, 8.0]), (2, [5.0, 2.0, NAN, NAN, 8.0])] {
+                let mut stored = average.average(&losses);
+                stored[gap] = NAN;
+                assert!(near(&average.invert(&stored), &known, 1e-13), "{average:?}");
+            }
+        }
     }
 
     #[test]
