@@ -269,9 +269,13 @@ def value(rng, data, other):
     try:
         document = json.loads(data)
         found = json.loads(other) if rng.random() < 0.2 else document
-        json.dumps(document)
+        _change(rng, document, found)
+        return json.dumps(document).encode()
     except (ValueError, RecursionError):
         return data
+
+
+def _change(rng, document, found):
     places = list(_places(document))
     for _ in range(rng.choice((1, 1, 2)) if places else 0):
         holder, key = rng.choice(places)
@@ -288,7 +292,6 @@ def value(rng, data, other):
             old = _get(holder, key)
             alike = [one for one in VALUES if type(one) is type(old)] if action == 3 else VALUES
             _put(holder, key, copy.deepcopy(rng.choice(alike or VALUES)))
-    return json.dumps(document).encode()
 
 
 _NAMES = (
