@@ -249,3 +249,35 @@ def test_a_curve_without_a_name_is_skipped_by_that_of_its_file(tmp_path):
     path = table(tmp_path / "a.csv", ["lr,loss", "0.1,1", "inf,2", "0.3,3"])
     _, report = rows(path)
     assert [skip.place for skip in report.skipped] == [str(path)]
+
+
+@pytest.mark.parametrize("odd", [{"v": 1}, [1.0], [], {}, "high", True])
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize("at", [0, 50])
+def test_a_point_of_json_whose_loss_is_no_number_is_told_by_its_place(tmp_path, odd, name, at):
+    points = [{"step": i, "lr": LRS[i], "loss": RAW[i]} for i in range(N)]
+    points[at]["loss"] = odd
+    lines = "\n".join(map(json.dumps, points)) + "\n"
+    (tmp_path / name).write_text(lines if name == "a.jsonl" else json.dumps(points))
+    [row], report = rows(tmp_path / name)
+    near(row["loss"], np.delete(RAW, at), 0)
+    place = f":{at + 1}" if name == "a.jsonl" else f"[{at}]"
+    [skip] = report.skipped
+    assert skip.place == f"{tmp_path / name}{place}"
+    assert skip.reason.endswith("is no number, in the column 'loss'")
+
+
+def test_what_is_the_same_throughout_a_run_is_its_metadata_whatever_others_have(tmp_path):
+    lines = ["run,size,seed,lr,loss"]
+    for run in "abc":
+        for i in range(3):
+            lines += [f"{run},{'' if (run, i) == ('b', 1) else 32},{i * (run == 'c')},0.1,{i}"]
+    found, _ = rows(table(tmp_path / "a.csv", lines))
+    expected = [{"size": "32", "seed": "0"}, {"seed": "0"}, {"size": "32"}]
+    assert [dict(row["metadata"]) for row in found] == expected
+
+
+def test_names_of_columns_may_have_digits_of_any_kind(tmp_path):
+    path = table(tmp_path / "a.csv", ["lr-1²2,lr-1,loss", "0.1,0.2,4", "0.2,0.4,6"])
+    [row], report = rows(path, lr="lr-*")
+    assert (row["loss"], report.skipped) == ([4, 6], [])

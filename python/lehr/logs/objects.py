@@ -96,7 +96,10 @@ class Objects:
         try:
             found = columns.choose(lists, self._asked)
         except Unread as error:
-            if lists and not inner:
+            if not name and self._is_point(value, {*lists, *inner}):
+                self._rows.append(value)
+                self._places.append(place)
+            elif lists and not inner:
                 self._skip(place, str(error))
             elif inner:
                 yield from self._inner(value, inner, name, place)
@@ -113,6 +116,17 @@ class Objects:
         for pair in found.pairs:
             label = f"{named}/{pair.label}" if pair.label else named
             yield from self._curve(value, pair, label, place)
+
+    def _is_point(self, value: dict[str, Any], odd: set[str]) -> bool:
+        """Return whether its rate or its loss is a number and no other key holds values.
+
+        The other one of the two need be no number: it is told with the row.
+        """
+        try:
+            pair = columns.choose(value, self._asked).pairs[0]
+        except Unread:
+            return False
+        return odd < {pair.lr, pair.loss}
 
     def _inner(
         self, value: dict[str, Any], inner: dict[str, Any], name: str, place: str
@@ -284,8 +298,11 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Any:
     arrays = {}
     for name in names:
         values = [row.get(name) for row in rows]
-        if any(isinstance(one, (dict, list)) for one in values):
+        held = [isinstance(one, (dict, list)) for one in values]
+        if all(held):
             continue
+        if any(held):
+            values = [json.dumps(one) if held[i] else one for i, one in enumerate(values)]
         kinds = {type(one) for one in values} - {type(None)}
         name = encodable(name)  # noqa: PLW2901
         if not kinds <= {int, float}:

@@ -74,7 +74,7 @@ def curves(table: pa.Table, columns: Columns, *, whole: bool = True) -> Iterator
     are undone before, with those that have no rate.
 
     Args:
-        table: The rows. Columns whose value is the same throughout each run are metadata.
+        table: The rows. What is the same throughout a run is its metadata.
         columns: The columns to read.
         whole: Whether no row is missing, so that those without steps can be counted.
 
@@ -232,7 +232,7 @@ def _counts(
 def _metadata(
     table: pa.Table, columns: Columns, rows: NDArray[np.intp], offsets: NDArray[np.int32]
 ) -> Any:
-    """Return what is the same on all rows of each run, as maps of strings."""
+    """Return what is the same on all rows of a run, as maps of strings, for each run."""
     arrow = need("pyarrow", "`lehr.logs`")
     count, constant = len(offsets) - 1, {}
     for name in table.column_names:
@@ -244,8 +244,8 @@ def _metadata(
             column = column.dictionary_encode("encode")
         codes = column.indices.to_numpy(zero_copy_only=False)[rows]
         lowest, highest = (f.reduceat(codes, offsets[:-1]) for f in (np.minimum, np.maximum))
-        if (lowest == highest).all():
-            constant[name] = column.dictionary.take(arrow.array(lowest)).cast(arrow.string())
+        same = arrow.array(lowest, mask=lowest != highest)
+        constant[name] = column.dictionary.take(same).cast(arrow.string())
     return maps(constant, count)
 
 
