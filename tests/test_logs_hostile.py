@@ -3,11 +3,14 @@
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import lehr.logs
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -222,3 +225,29 @@ def test_a_name_of_a_column_that_is_too_long_ends_no_other_file(folder, length):
     found, report = rows(folder)
     assert [row["curve_id"] for row in found] == ["good"]
     assert [skip.place for skip in report.skipped] == [str(folder / "a.csv")]
+
+
+_PEAK = """
+import pathlib, re, sys, lehr.logs
+count = sum(batch.num_rows for batch in lehr.logs.read(sys.argv[1]))
+print(count, re.search(r"VmHWM:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/status")
+def test_memory_stays_the_same_where_long_rows_follow_short_ones(tmp_path):
+    peaks = []
+    for count in (900, 2700):
+        short, long = np.array([0.1, 0.2]), np.linspace(0.1, 1, 5000)
+        ends = np.cumsum([0, *[2] * 300, *[5000] * count]).astype(np.int32)
+        values = np.concatenate([np.tile(short, 300), np.tile(long, count)])
+        lists = pa.ListArray.from_arrays(ends, values)
+        path = tmp_path / f"{count}.parquet"
+        pa.parquet.write_table(pa.table({"lr": lists, "loss": lists}), path)
+        run = subprocess.run(
+            [sys.executable, "-c", _PEAK, path], capture_output=True, text=True, check=True
+        )
+        read, peak = map(int, run.stdout.split())
+        assert read == 300 + count
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] * 1.2, peaks

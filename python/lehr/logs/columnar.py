@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 # Files from this size on are worth to be read in parts.
 SPLIT = 1 << 20
 _PARQUET = b"PAR1"
-_FIRST = 256
+# As many rows of a Parquet file tell how long rows are, and as many are read at once.
+_FIRST, _PIECE = 16, 256
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
@@ -88,7 +89,6 @@ class _ParquetFile:
     Attributes:
         file: The file.
         schema: Its schema.
-        first: The number of its first row that is read.
     """
 
     def __init__(self, file: Any, groups: tuple[int, ...] | None) -> None:
@@ -99,29 +99,52 @@ class _ParquetFile:
 
     def batches(self, names: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield the number of the first row of each batch, and the batch."""
-        metadata, rows = self.file.metadata, _FIRST
+        metadata, most = self.file.metadata, 0.0
+        listed = any(_is_list(self.schema.field(name).type) for name in names)
         starts = np.cumsum(
             [0, *(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))]
         )
         for group in self._groups:
-            if rows == _FIRST:
-                rows = self._rows(group, names)
+            # Rows to come may be longer than all that were seen, so that few are read at once.
+            most = most or self._first(group, names)
+            rows = max(1, min(_PIECE, int(POINTS / max(most, 1)))) if listed else CURVES
             row = int(starts[group])
-            for batch in self.file.iter_batches(rows, row_groups=[group], columns=names):
-                batch.validate(full=True)  # texts need not be UTF-8
-                yield row, batch
-                row += len(batch)
+            pieces: list[pa.RecordBatch] = []
+            curves, points = 0, 0
+            for piece in self.file.iter_batches(rows, row_groups=[group], columns=names):
+                piece.validate(full=True)  # texts need not be UTF-8
+                count = _points(piece)
+                most = max(most, count / max(1, len(piece)))
+                if pieces and (curves + len(piece) > CURVES or points + count > POINTS):
+                    yield row, _joined(pieces)
+                    row += curves
+                    pieces, curves, points = [], 0, 0
+                pieces.append(piece)
+                curves, points = curves + len(piece), points + count
+            if pieces:
+                yield row, _joined(pieces)
 
-    def _rows(self, group: int, names: list[str]) -> int:
-        """Return how many rows make a batch, from how many points the first rows have.
+    def _first(self, group: int, names: list[str]) -> float:
+        """Return how many points the first rows of a group have, each.
 
         The metadata would tell too, but pyarrow ends the process over metadata that is damaged.
         """
         for batch in self.file.iter_batches(_FIRST, row_groups=[group], columns=names):
-            lists = [column for column in batch.columns if _is_list(column.type)]
-            points = max((len(column.flatten()) for column in lists), default=0)
-            return max(1, min(CURVES, POINTS * len(batch) // max(1, points)))
-        return _FIRST
+            return _points(batch) / max(1, len(batch))
+        return 0.0
+
+
+def _points(batch: pa.RecordBatch) -> int:
+    lists = [column for column in batch.columns if _is_list(column.type)]
+    return max((len(column.flatten()) for column in lists), default=0)
+
+
+def _joined(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
+    arrow = need("pyarrow", "a columnar file")
+    if len(pieces) == 1:
+        return pieces[0]
+    [batch] = arrow.Table.from_batches(pieces).combine_chunks().to_batches()
+    return batch
 
 
 class _ArrowFile:
