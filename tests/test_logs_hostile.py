@@ -251,3 +251,30 @@ def test_memory_stays_the_same_where_long_rows_follow_short_ones(tmp_path):
         assert read == 300 + count
         peaks.append(peak)
     assert peaks[1] < peaks[0] * 1.2, peaks
+
+
+def test_links_that_are_not_followed_are_told(folder):
+    inner, outer = folder / "inner", folder / "outer"
+    inner.mkdir()
+    outer.mkdir()
+    (outer / "x.json").write_text(CURVE % "outer")
+    (inner / "linked").symlink_to(outer)
+    (inner / "broken.json").symlink_to(folder / "nothing")
+    (inner / ".hidden").symlink_to(outer)
+    found, report = rows(inner)
+    assert found == []
+    assert [(Path(place).name, reason[:14]) for place, reason in report.skipped] == [
+        ("broken.json", "is a link to n"),
+        ("linked", "is a link to a"),
+    ]
+    assert names(inner / "linked") == ["outer"]
+
+
+def test_a_link_to_a_folder_that_is_read_anyway_is_not_told(folder):
+    (folder / "runs" / "first").mkdir(parents=True)
+    (folder / "runs" / "first" / "a.json").write_text(CURVE % "first")
+    (folder / "runs" / "latest").symlink_to("first")
+    (folder / "runs" / "loop").symlink_to(folder)
+    found, report = rows(folder)
+    assert [row["curve_id"] for row in found] == ["first", "good"]
+    assert report.skipped == []

@@ -25,6 +25,7 @@ _MAGIC = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\x04\x22\x4d\x18": "lz4",
 }
+_LINK = "is a link to a folder, and is followed only where it is named itself"
 _SUFFIXES = (".gz", ".gzip", ".bz2", ".zst", ".zstd", ".lz4")
 
 
@@ -63,6 +64,12 @@ class Local:
             found = list(entries)
         folders = [one.name for one in found if one.is_dir(follow_symlinks=False)]
         return folders, [one.name for one in found if one.is_file()]
+
+    def links(self, folder: str) -> dict[str, str]:
+        """Return the links in a folder that are not followed, and why."""
+        with os.scandir(folder) as entries:
+            links = [one for one in entries if one.is_symlink() and not one.is_file()]
+        return {one.name: _LINK if one.is_dir() else "is a link to nothing" for one in links}
 
     def place(self, path: str) -> str:
         """Return what is the same of all paths that lead to one file, with "/" between parts."""
@@ -115,6 +122,10 @@ class Remote(Local):
             name = one["name"].rstrip("/").rpartition("/")[2]
             found[one["type"] != "directory"].append(name)
         return found
+
+    def links(self, folder: str) -> dict[str, str]:  # noqa: ARG002 (fsspec follows all)
+        """Return no links."""
+        return {}
 
     def place(self, path: str) -> str:
         """Return the URL of a path: what is the same of all paths that lead to one file."""
@@ -324,7 +335,17 @@ def sources(paths: Any, claims: Sequence[Any] = ()) -> list[Source]:
         for source in _expand(os.fspath(path), claims):
             found.setdefault((source.files.place(source.path), source.members), source)
     held = {f"{place}/{name}" for place, members in found for name in members}
-    free = [source for (place, _), source in found.items() if held.isdisjoint(_with_folders(place))]
+    above = {
+        folder
+        for (place, _), source in found.items()
+        if not source.unread
+        for folder in _with_folders(place)
+    }
+    free = [
+        source
+        for (place, _), source in found.items()
+        if held.isdisjoint(_with_folders(place)) and not (source.unread and place in above)
+    ]
     return sorted(free, key=lambda source: (source.name, source.members))
 
 
@@ -355,10 +376,14 @@ def _expand(path: str, claims: Sequence[Any]) -> Iterator[Source]:
 def _walk(path: str, files: Local, claims: Sequence[Any]) -> Iterator[Source]:
     try:
         found = files.children(path)
+        links = files.links(path)
     except OSError as error:
         yield Source(path, files, unread=f"cannot be read: {error}")
         return
     folders, names = (sorted(name for name in some if not name.startswith(".")) for some in found)
+    for name, reason in sorted(links.items()):
+        if not name.startswith("."):
+            yield Source(files.join(path, name), files, unread=reason)
     taken: set[str] = set()
     for one in claims:
         free = [name for name in names if name not in taken]
