@@ -32,9 +32,9 @@ NULLS = ("", "na", "n/a", "#n/a", "null", "none", "<na>", "-")
 def cleaned(
     table: pa.Table, columns: Columns, report: Report, place: Callable[[int], str]
 ) -> pa.Table:
-    """Return a table with rates, losses and steps as float64, null where there is another text.
+    """Return a table with rates, losses and steps as float64, null on rows with other texts.
 
-    The rows stay, for an average is undone with the one before it; a row without a step is empty.
+    These rows stay, for an average is not undone over one that is missing.
 
     Args:
         table: Rows, of numbers or of texts.
@@ -47,18 +47,14 @@ def cleaned(
     """
     arrow = need("pyarrow", "`lehr.logs`")
     bad: dict[int, str] = {}
-    lost: dict[int, str] = {}
     for name in columns.numbers:
         index = table.column_names.index(name)
-        wrong: dict[int, str] = {}
-        table = table.set_column(index, name, _numbers(table[name], name, wrong))
-        lost = wrong if name == columns.step else {}
-        bad = wrong | bad
+        table = table.set_column(index, name, _numbers(table[name], name, bad))
     for row in sorted(bad):
         report.skip(place(row), bad[row])
-    if lost:
+    if bad:
         rows = np.arange(len(table))
-        rows = arrow.array(rows, mask=np.isin(rows, list(lost)))
+        rows = arrow.array(rows, mask=np.isin(rows, list(bad)))
         for name in columns.numbers:
             table = table.set_column(table.column_names.index(name), name, table[name].take(rows))
     return table
@@ -217,7 +213,8 @@ def _counts(
     It is 0 in the others: those in which no step has rates of several counts.
     """
     rows = rows[np.argsort(codes[rows], kind="stable")]
-    falls = (np.diff(codes[rows]) == 0) & (np.diff(steps[rows]) < 0)
+    ordered = steps[rows]  # infinities have no difference
+    falls = (np.diff(codes[rows]) == 0) & (ordered[1:] < ordered[:-1])
     counts = np.zeros(len(codes), dtype=np.int64)
     if not falls.any():
         return counts, 0
