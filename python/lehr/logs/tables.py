@@ -179,13 +179,14 @@ class _Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        text, more = "", b"-"
+        # What is broken may go on with anything, and without end.
+        text, more = "", b"" if self.broken else b"-"
         while not text and more:
             try:
                 # A byte that is replaced becomes three.
                 more = self._file.read1(len(buffer) // 3)
             except (OSError, EOFError) as error:
-                self.broken, more = str(error), b""
+                self.broken, more = str(error) or repr(error), b""
             text = self._decoder.decode(more, final=not more)
         self.damaged |= "\ufffd" in text
         self.last = text[-1:] or self.last
