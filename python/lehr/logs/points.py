@@ -196,9 +196,10 @@ def _joined(
     if len(wanting) == 0 or len(having) == 0:
         return wanting[:0], having[:0], 0
     counts, anew = _counts(codes, steps, rates, np.flatnonzero(rates | bare))
-    keys = np.stack([codes, steps.view(np.int64), counts], axis=1)
-    _, of_row = np.unique(keys, axis=0, return_inverse=True)
-    of_row = of_row.reshape(-1)
+    order = np.lexsort((counts, steps, codes))
+    keys = np.stack([codes, (steps + 0.0).view(np.int64), counts])[:, order]
+    of_row = np.empty_like(codes)
+    of_row[order] = np.cumsum((np.diff(keys, prepend=keys[:, :1]) != 0).any(axis=0))
     last = np.full(of_row.max() + 1, -1)
     last[of_row[having]] = having  # of several the last one stays
     found = last[of_row[wanting]]
