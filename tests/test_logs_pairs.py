@@ -281,3 +281,15 @@ def test_names_of_columns_may_have_digits_of_any_kind(tmp_path):
     path = table(tmp_path / "a.csv", ["lr-1²2,lr-1,loss", "0.1,0.2,4", "0.2,0.4,6"])
     [row], report = rows(path, lr="lr-*")
     assert (row["loss"], report.skipped) == ([4, 6], [])
+
+
+@pytest.mark.parametrize("steps", [["inf"] * 3, ["0", "inf", "inf"], ["-inf", "nan", "1e300"]])
+def test_averages_of_steps_that_cannot_be_counted_are_taken_as_they_are(tmp_path, steps):
+    lines = [f"{step},{i + 1},{i + 2}" for i, step in enumerate(["0", *steps])]
+    [row], report = rows(table(tmp_path / "a.csv", ["step,lr,loss", *lines]), smoothing="fastai")
+    assert sorted(row["loss"]) == [2, 3, 4, 5]
+    assert report.notes == {SPARSE: 1}
+    chart = ['"Step","a - lr","a - loss"', *(f'"{line}"'.replace(",", '","') for line in lines)]
+    [row], report = rows(table(tmp_path / "b.csv", chart), smoothing="fastai")
+    assert set(row["loss"]) <= {2, 3, 4, 5}
+    assert report.notes[SPARSE] == 1

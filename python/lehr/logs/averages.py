@@ -34,7 +34,7 @@ def undone(steps: NDArray[Any], averages: Floats, smoothing: str) -> Floats | No
     """
     if len(steps) > 1 and (steps == steps[0]).all():
         steps = np.arange(len(steps))
-    cuts = np.flatnonzero(np.diff(steps) < 0) + 1
+    cuts = np.flatnonzero(steps[1:] < steps[:-1]) + 1  # infinities have no difference
     found = []
     for some, values in zip(np.split(steps, cuts), np.split(averages, cuts), strict=True):
         losses = _of_one_count(some, values, smoothing)

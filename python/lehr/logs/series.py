@@ -168,7 +168,7 @@ def _counts(series: Series) -> tuple[list[Series], int]:
     other = (values[1:] != values[:-1]) & ~(np.isnan(values[1:]) & np.isnan(values[:-1]))
     gone = int(np.count_nonzero(other & ~last[:-1]))
     steps, values = steps[last], values[last]
-    falls = np.flatnonzero(np.diff(steps) < 0) + 1
+    falls = np.flatnonzero(steps[1:] < steps[:-1]) + 1  # infinities have no difference
     if len(falls) and len(np.unique(steps)) == len(steps):
         order = np.argsort(steps, kind="stable")
         return [Series(steps[order], values[order])], gone
