@@ -250,7 +250,11 @@ def _can_be_told(name, data, size):
     if b"brain.Event:" in data[:64]:
         return size not in {stop for _, stop in frames(data)}
     if name.endswith(_BY_LINE) or "/metrics/" in name:
-        return not (size == 0 or data[size - 1 : size] == b"\n" or data[size : size + 1] == b"\n")
+        encoding = "utf-16" if data[:2] == b"\xff\xfe" else "utf-8"
+        before = data[:size].decode(encoding, errors="ignore")
+        return not (
+            before in {"", "\ufeff"} or before[-1] == "\n" or data[size : size + 1] == b"\n"
+        )
     return not any(part in name for part in ("/params/", "/tags/"))
 
 
