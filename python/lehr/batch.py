@@ -78,22 +78,22 @@ def check_loss(loss: Any) -> None:
         raise TypeError(message)
 
 
+def processes() -> int:
+    """Return the number of processes of torch's default group, 1 where there is none."""
+    together = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if together else 1
+
+
 def mean_of_processes(value: Any, device: torch.device) -> Any:
     """Return the mean of a number over torch's processes, the same bits in each; NaN where one is.
 
-    Every one has to call it, as it waits for the others. In a single process the number comes back
-    as it is.
+    Every one has to call it, as it waits for the others.
     """
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return value
-    size = distributed.get_world_size()
-    if size == 1:
-        return value
     mine = torch.as_tensor(value, dtype=torch.float64, device=device).detach().reshape(1)
-    every = [torch.empty_like(mine) for _ in range(size)]
+    every = [torch.empty_like(mine) for _ in range(processes())]
     distributed.all_gather(every, mine)
     # Of the same numbers in the same order.
-    return sum(torch.cat(every).tolist()) / size
+    return sum(torch.cat(every).tolist()) / len(every)
 
 
 class Mean:

@@ -15,6 +15,7 @@ from lehr.batch import (
     check_loss,
     mean_of_processes,
     own_loss,
+    processes,
     take_batch,
 )
 from lehr.batches import is_loader, keeps_state
@@ -69,6 +70,7 @@ class Step:
         closure = inspect.signature(torch_optimizer(optimizer).step).parameters.get("closure")
         # As of LBFGS, which takes several looks at the batches of a step.
         self._closure = closure is not None and closure.default is inspect.Parameter.empty
+        self._several = processes() > 1
         first = next((t for one in (model.parameters, model.buffers) for t in one()), None)
         self._device = torch.device("cpu") if first is None else first.device
 
@@ -94,7 +96,7 @@ class Step:
             loss = losses[0]
         if self._valid is not None:
             loss = self._validated()
-        return mean_of_processes(loss, self._device)
+        return mean_of_processes(loss, self._device) if self._several else loss
 
     def _gradients(self, batches: list[Any]) -> Any:
         """Make the gradients of the mean loss of the batches, and return that."""
