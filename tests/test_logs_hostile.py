@@ -278,3 +278,21 @@ def test_a_link_to_a_folder_that_is_read_anyway_is_not_told(folder):
     found, report = rows(folder)
     assert [row["curve_id"] for row in found] == ["first", "good"]
     assert report.skipped == []
+
+
+@pytest.mark.parametrize("categories", [False, True])
+@pytest.mark.parametrize("lists", [False, True])
+def test_texts_that_are_views_as_polars_writes_them_are_read(tmp_path, lists, categories):
+    lrs = [1e-3, 1e-2, 1e-1]
+    names = ["a", "b"] if lists else ["a", "a", "b"]
+    run = pa.array(names, pa.string_view())
+    if categories:
+        indices = pa.array([sorted(set(names)).index(name) for name in names], pa.uint32())
+        run = pa.DictionaryArray.from_arrays(indices, pa.array(["a", "b"], pa.string_view()))
+    values = [lrs, lrs] if lists else lrs
+    table = pa.table({"run": run, "lr": values, "loss": values})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as file:
+        file.write_table(table)
+    logs = lehr.logs.read(tmp_path)
+    assert pa.table(logs)["curve_id"].to_pylist() == ["a", "b"]
+    assert not logs.report.skipped

@@ -47,7 +47,8 @@ def write(
 def _output(out: str | None, *, binary: bool = False) -> Iterator[Any]:
     """Open what is written to: a file that takes its name when it is whole, or the output."""
     if out is None:
-        yield click.get_binary_stream("stdout") if binary else click.get_text_stream("stdout")
+        stream: Any = click.get_binary_stream if binary else click.get_text_stream
+        yield stream("stdout")
         return
     path = Path(out)
     # Beside it, so that it can take its place, whatever is read meanwhile.

@@ -155,20 +155,44 @@ class _ArrowFile:
         self._stream = not head.startswith(b"ARROW1")
         self._bytes = file
         self._file = arrow.ipc.open_stream(file) if self._stream else arrow.ipc.open_file(file)
-        self.schema = self._file.schema
+        self.schema = arrow.schema(
+            [(field.name, _type_without_views(field.type)) for field in self._file.schema]
+        )
 
     def batches(self, names: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield the number of the first row of each batch, and the batch."""
+        arrow = need("pyarrow", "an Arrow file")
         file, row = self._file, 0
         every = file if self._stream else map(file.get_batch, range(file.num_record_batches))
         for batch in every:
             batch.validate(full=True)  # offsets of a damaged file may point anywhere
-            yield row, batch.select(names)
+            columns = [_without_views(one) for one in batch.select(names).columns]
+            yield row, arrow.RecordBatch.from_arrays(columns, names=names)
             row += len(batch)
         if self._stream:
             self._bytes.seek(-len(_END), io.SEEK_END)
             if self._bytes.read() != _END:
                 raise EOFError("the stream has no end mark, so there may be more of it")
+
+
+def _type_without_views(kind: Any) -> Any:
+    """Return a type whose texts are no views, as polars writes them: few functions know these."""
+    arrow = need("pyarrow", "an Arrow file")
+    if arrow.types.is_dictionary(kind) and arrow.types.is_string_view(kind.value_type):
+        return arrow.dictionary(kind.index_type, arrow.string())
+    return arrow.string() if arrow.types.is_string_view(kind) else kind
+
+
+def _without_views(column: Any) -> Any:
+    """Return a column of the type that `_type_without_views` says."""
+    arrow = need("pyarrow", "an Arrow file")
+    kind = _type_without_views(column.type)
+    if kind == column.type:
+        return column
+    if arrow.types.is_dictionary(kind):
+        values = column.dictionary.cast(kind.value_type)
+        return arrow.DictionaryArray.from_arrays(column.indices, values)
+    return column.cast(kind)
 
 
 def _opened(source: Source) -> Any:
