@@ -259,3 +259,12 @@ def test_memory_stays_the_same_however_many_curves_there_are(tmp_path, suffix):
         peaks.append(peak)
         path.unlink()
     assert peaks[1] < peaks[0] * 1.1, peaks
+
+
+def test_curves_of_many_small_files_come_in_few_batches(tmp_path):
+    rows = "".join(f"{step},{1e-3 * 1.1**step},{2 - step / 100}\n" for step in range(20))
+    for index in range(50):
+        (tmp_path / f"{index:02}.csv").write_text(f"step,lr,loss\n{rows}")
+    batches = list(lehr.logs.read(tmp_path))
+    assert [len(batch) for batch in batches] == [50]
+    assert batches[0]["lr"][49].as_py() == pytest.approx([1e-3 * 1.1**step for step in range(20)])

@@ -101,6 +101,34 @@ def schema() -> pa.Schema:
     )
 
 
+def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return batches as one."""
+    arrow = need("pyarrow", "`lehr.logs`")
+    if len(batches) == 1:
+        return batches[0]
+    [batch] = arrow.Table.from_batches(batches).combine_chunks().to_batches()
+    return batch
+
+
+def merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield batches of curves, small ones joined: a batch a file would cost more than its rows."""
+    waiting: list[pa.RecordBatch] = []
+    curves = points = 0
+    for batch in batches:
+        count = len(batch["lr"].flatten())
+        if waiting and (curves + len(batch) > CURVES or points + count > POINTS):
+            yield joined(waiting)
+            waiting, curves, points = [], 0, 0
+        if not waiting and (2 * len(batch) > CURVES or 2 * count > POINTS):
+            # Large enough: waiting would hold it in memory beside the next one.
+            yield batch
+            continue
+        waiting.append(batch)
+        curves, points = curves + len(batch), points + count
+    if waiting:
+        yield joined(waiting)
+
+
 class Assembler:
     """Rows, as they come, until there are enough for a batch."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lehr._extras import need
 from lehr.logs import columns, points
-from lehr.logs.assemble import CURVES, POINTS, Block
+from lehr.logs.assemble import CURVES, POINTS, Block, joined
 from lehr.logs.sources import Source, Unread
 
 if TYPE_CHECKING:
@@ -116,13 +116,13 @@ class _ParquetFile:
                 count = _points(piece)
                 most = max(most, count / max(1, len(piece)))
                 if pieces and (curves + len(piece) > CURVES or points + count > POINTS):
-                    yield row, _joined(pieces)
+                    yield row, joined(pieces)
                     row += curves
                     pieces, curves, points = [], 0, 0
                 pieces.append(piece)
                 curves, points = curves + len(piece), points + count
             if pieces:
-                yield row, _joined(pieces)
+                yield row, joined(pieces)
 
     def _first(self, group: int, names: list[str]) -> float:
         """Return how many points the first rows of a group have, each.
@@ -137,14 +137,6 @@ class _ParquetFile:
 def _points(batch: pa.RecordBatch) -> int:
     lists = [column for column in batch.columns if _is_list(column.type)]
     return max((len(column.flatten()) for column in lists), default=0)
-
-
-def _joined(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
-    arrow = need("pyarrow", "a columnar file")
-    if len(pieces) == 1:
-        return pieces[0]
-    [batch] = arrow.Table.from_batches(pieces).combine_chunks().to_batches()
-    return batch
 
 
 class _ArrowFile:

@@ -233,9 +233,10 @@ def _metadata(
     """Return what is the same on all rows of a run, as maps of strings, for each run."""
     arrow = need("pyarrow", "`lehr.logs`")
     count, constant = len(offsets) - 1, {}
+    used = set(columns.names)
     for name in table.column_names:
         kind = table[name].type
-        if name in columns.names or not plain(kind):
+        if name in used or not plain(kind):
             continue
         column = table[name].combine_chunks()
         if not arrow.types.is_dictionary(kind):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lehr._extras import need
 from lehr.arguments import integer
 from lehr.logs import columns
-from lehr.logs.assemble import Assembler, Block, schema
+from lehr.logs.assemble import Assembler, Block, merged, schema
 from lehr.logs.columnar import dealt
 from lehr.logs.formats import detect, formats
 from lehr.logs.report import Report
@@ -44,7 +44,10 @@ class Logs:
         self._reader = reader
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        self.report = report = Report(len(self.sources))
+        self.report = Report(len(self.sources))
+        return merged(self._batches(self.report))
+
+    def _batches(self, report: Report) -> Iterator[pa.RecordBatch]:
         assembler = Assembler()
         for source in self.sources:
             yield from self._read(source, assembler, report)
