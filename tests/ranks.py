@@ -6,8 +6,10 @@ Runs scenarios, all by default, and writes what each found to FOLDER/RANK.pt.
 """
 
 import contextlib
+import faulthandler
 import gc
 import io
+import multiprocessing
 import os
 import random
 import sys
@@ -49,6 +51,10 @@ def points(count, number=0):
 
 
 def loaders(batch=8, train=96, valid=37, shuffle=False, **kwargs):
+    if kwargs.get("num_workers"):
+        # A worker that is forked while another thread, of gloo's, holds a lock waits for ever.
+        multiprocessing.set_forkserver_preload(["torch"])
+        kwargs["multiprocessing_context"] = "forkserver"
     return lehr.DataLoaders(
         DataLoader(points(train), batch_size=batch, shuffle=shuffle, **kwargs),
         DataLoader(points(valid, 1), batch_size=batch),
@@ -639,7 +645,8 @@ def main():
     torch.set_num_threads(1)
     warnings.simplefilter("error", UserWarning)
     folder = Path(sys.argv[1])
-    # A process that waits in vain says where.
+    # A process that waits in vain says where: for itself, and for the others.
+    faulthandler.dump_traceback_later(200, exit=True)
     patience = InitProcessGroupKwargs(timeout=timedelta(seconds=60))
     handlers = [patience]
     if os.environ["WORLD_SIZE"] != "2":
@@ -660,6 +667,7 @@ def main():
             traceback.print_exc()
             os._exit(1)  # the other would be waited for
         accelerator.wait_for_everyone()
+    faulthandler.cancel_dump_traceback_later()
     torch.save(results, folder / f"{accelerator.process_index}.pt")
     accelerator.end_training()
 
