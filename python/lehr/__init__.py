@@ -8,9 +8,11 @@ from lehr import _core
 from lehr._core import (
     SchedCos,
     SchedExp,
+    SchedInverseSqrt,
     SchedLin,
     SchedNo,
     SchedPoly,
+    SchedTanh,
     Schedule,
     combine_scheds,
     combined_cos,
@@ -22,6 +24,21 @@ from lehr._core import (
     slide,
     steep,
     valley,
+)
+from lehr.presets import (
+    PresetSpec,
+    cyclic,
+    flat_cos,
+    inverse_sqrt,
+    k_decay,
+    multistep,
+    one_cycle,
+    one_cycle_momentum,
+    piecewise,
+    polynomial,
+    sgdr,
+    warmup,
+    wsd,
 )
 from lehr.schedules import PhaseSpec, Tied, annealer
 
@@ -89,15 +106,18 @@ __all__ = [
     "ParamScheduler",
     "PhaseSpec",
     "Plateau",
+    "PresetSpec",
     "ProgressCallback",
     "Recorder",
     "ReduceLROnPlateau",
     "SaveModelCallback",
     "SchedCos",
     "SchedExp",
+    "SchedInverseSqrt",
     "SchedLin",
     "SchedNo",
     "SchedPoly",
+    "SchedTanh",
     "Schedule",
     "Scheduler",
     "Suggestion",
@@ -111,17 +131,29 @@ __all__ = [
     "annealer",
     "combine_scheds",
     "combined_cos",
+    "cyclic",
+    "flat_cos",
+    "inverse_sqrt",
+    "k_decay",
     "lr_find",
     "minimum",
+    "multistep",
+    "one_cycle",
+    "one_cycle_momentum",
+    "piecewise",
+    "polynomial",
     "sched_cos",
     "sched_exp",
     "sched_lin",
     "sched_no",
+    "sgdr",
     "slide",
     "steep",
     "suggest_batch",
     "suggest_batches",
     "valley",
+    "warmup",
+    "wsd",
 ]
 
 # Where the names live that are loaded on first use: all that are not here yet.
@@ -147,8 +179,8 @@ if not TYPE_CHECKING:
         """Load a name that needs another package on its first use."""
         from importlib import import_module
 
-        if name == "logs":
-            return import_module("lehr.logs")
+        if name in ("compat", "logs"):
+            return import_module(f"lehr.{name}")
         if name not in _LAZY:
             message = f"module 'lehr' has no attribute {name!r}"
             raise AttributeError(message)

@@ -20,9 +20,11 @@ __all__ = [
     "Plateau",
     "SchedCos",
     "SchedExp",
+    "SchedInverseSqrt",
     "SchedLin",
     "SchedNo",
     "SchedPoly",
+    "SchedTanh",
     "Schedule",
     "Smoother",
     "Stepper",
@@ -32,6 +34,7 @@ __all__ = [
     "ask",
     "average",
     "carried_step",
+    "check_length",
     "combine_lengths",
     "combine_scheds",
     "combined_cos",
@@ -41,12 +44,25 @@ __all__ = [
     "flat_cos_lr",
     "group_values",
     "ignite",
+    "length_share",
     "lightning",
     "median",
     "minimum",
     "one_cycle_lr",
     "order_by_run",
     "pool",
+    "preset_cyclic",
+    "preset_flat_cos",
+    "preset_inverse_sqrt",
+    "preset_k_decay",
+    "preset_multistep",
+    "preset_one_cycle",
+    "preset_one_cycle_momentum",
+    "preset_piecewise",
+    "preset_polynomial",
+    "preset_sgdr",
+    "preset_warmup",
+    "preset_wsd",
     "reduced_lr",
     "robust",
     "run_length",
@@ -83,8 +99,9 @@ class Schedule:
     """A hyper-parameter as a function of `pos`, the share of training done.
 
     Immutable; equal and hashable by value; printed as the call that makes it; pickles and copies.
-    Made by `SchedLin`, `SchedCos`, `SchedNo`, `SchedExp`, `SchedPoly`, `combine_scheds` and
-    `combined_cos`. A training of `steps` steps visits `pos = k / steps` for k = 0 … steps - 1.
+    Made by `SchedLin` and its like, by the presets (`lehr.wsd` …), by `combine_scheds`, and from
+    other schedules: `f + g`, `f * g` with schedules, numbers or lists of one number per group, and
+    the methods below. Each operation rounds once. A training of `steps` steps visits `pos = k / steps` for k = 0 … steps - 1.
 
     Example:
         >>> from lehr import SchedCos
@@ -175,6 +192,102 @@ class Schedule:
     @property
     def groups(self) -> int | None:
         """Number of parameter groups it gives values for; `None` if it gives a single one."""
+    # numpy leaves its operators to ours.
+    __array_ufunc__: None
+    def __add__(self, other: Schedule | _Ends, /) -> Schedule: ...
+    def __radd__(self, other: _Ends, /) -> Schedule: ...
+    def __mul__(self, other: Schedule | _Ends, /) -> Schedule: ...
+    def __rmul__(self, other: _Ends, /) -> Schedule: ...
+    def then(self, other: Schedule, share: SupportsFloat) -> Schedule:
+        """Return this schedule for the first `share` of training, then another for the rest.
+
+        Args:
+            other: The schedule that follows.
+            share: Share of training that this one has, in [0, 1].
+
+        Raises:
+            TypeError: `other` is no schedule, or `share` no number.
+            ValueError: `share` is not in [0, 1], or the numbers of groups differ.
+
+        Example:
+            >>> from lehr import SchedCos, SchedLin
+            >>> SchedLin(0, 1).then(SchedCos(1, 0), 0.25)
+            combine_scheds([0.25, 0.75], [SchedLin(0.0, 1.0), SchedCos(1.0, 0.0)])
+        """
+    def clip(self, low: _Ends | None = None, high: _Ends | None = None) -> Schedule:
+        """Return the schedule with its values held between bounds: `min(max(f, low), high)`.
+
+        Args:
+            low: The least value: a number, one per parameter group, or None for no bound.
+            high: The greatest, likewise.
+
+        Raises:
+            TypeError: A bound is no number or sequence of numbers.
+            ValueError: Neither is given, `low` is above `high`, or the numbers of groups differ.
+
+        Example:
+            >>> from lehr import SchedLin
+            >>> SchedLin(0, 1).clip(low=0.25)([0, 0.5]).tolist()
+            [0.25, 0.5]
+        """
+    def reverse(self) -> Schedule:
+        """Return the schedule backwards, `f(1 - pos)`.
+
+        Where phases meet, the value is that of the phase that is entered in the schedule itself.
+
+        Example:
+            >>> from lehr import SchedPoly
+            >>> SchedPoly(0, 1, 2).reverse()([0, 0.5, 1]).tolist()
+            [1.0, 0.25, 0.0]
+        """
+    def part(self, start: SupportsFloat, end: SupportsFloat) -> Schedule:
+        """Return a part of the schedule, stretched over the whole: `f(start + (end - start) pos)`.
+
+        Args:
+            start: The position that becomes 0, at least 0.
+            end: The position that becomes 1, likewise. Below `start`, the part runs backwards;
+                above 1 the schedule goes on as it does at such positions.
+
+        Raises:
+            TypeError: A position is no number.
+            ValueError: A position is below 0 or not finite.
+
+        Example:
+            >>> from lehr import SchedCos
+            >>> SchedCos(1, 0).part(0, 2)([0, 0.5, 1]).tolist()
+            [1.0, 0.0, 1.0]
+        """
+    def warp(self, power: SupportsFloat) -> Schedule:
+        """Return the schedule at a power of the position, `f(pos ** power)`.
+
+        Args:
+            power: Above 0. Above 1 the schedule stays for longer near its start.
+
+        Raises:
+            TypeError: `power` is no number.
+            ValueError: `power` is not finite and above 0.
+
+        Example:
+            >>> from lehr import SchedLin
+            >>> SchedLin(1, 0).warp(2)(0.5)
+            0.75
+        """
+    def repeat(self, times: SupportsIndex, stretch: SupportsFloat = 1.0) -> Schedule:
+        """Return several runs of the schedule, one after the other, that fill the training.
+
+        Args:
+            times: Number of runs, from 1 to a million.
+            stretch: How much longer each run is than the one before, above 0.
+
+        Raises:
+            TypeError: `times` is no integer, or `stretch` no number.
+            ValueError: They are out of range.
+
+        Example:
+            >>> from lehr import SchedLin
+            >>> SchedLin(1, 0).repeat(2, stretch=3)([0, 0.125, 0.25, 0.625]).tolist()
+            [1.0, 0.5, 1.0, 0.5]
+        """
     def to_json(self) -> str:
         """Return the schedule as JSON that `from_json` reads back to an equal one.
 
@@ -234,6 +347,56 @@ def SchedLin(start: _Ends, end: _Ends) -> Schedule:
         >>> from lehr import SchedLin
         >>> SchedLin(0, 2)(0.25)
         0.5
+    """
+
+def SchedInverseSqrt(start: _Ends, end: _Ends) -> Schedule:
+    """Return the schedule `1 / sqrt((1 - pos) / start**2 + pos / end**2)`.
+
+    Any stretch of `c / sqrt(a + pos)` from one value to another. Within 4 ulp.
+
+    Args:
+        start: Value at 0: a finite number, or one per parameter group.
+        end: Value at 1, likewise, of the same sign, neither 0.
+
+    Raises:
+        TypeError: An end is no number or sequence of numbers.
+        ValueError: An end is not finite or 0, the signs or the numbers of groups differ.
+
+    Example:
+        >>> from lehr import SchedInverseSqrt
+        >>> SchedInverseSqrt(2, 1)([0, 1]).tolist()
+        [2.0, 1.0]
+
+    Reference:
+        Vaswani et al., Attention Is All You Need, 2017, section 5.3.
+    """
+
+def SchedTanh(
+    start: _Ends, end: _Ends, lower: SupportsFloat = -7.0, upper: SupportsFloat = 3.0
+) -> Schedule:
+    """Return a schedule along tanh, from exactly `start` to exactly `end`.
+
+    `start + (end - start) (tanh(lower + (upper - lower) pos) - tanh(lower)) / (tanh(upper) -
+    tanh(lower))`, within 8 ulp of `max(|start|, |end|)`.
+
+    Args:
+        start: Value at 0: a finite number, or one per parameter group.
+        end: Value at 1, likewise.
+        lower: Where on tanh it begins, in [-100, 100].
+        upper: Where it ends, above `lower`, likewise.
+
+    Raises:
+        TypeError: An argument is no number.
+        ValueError: An end is not finite, the numbers of groups differ, or the bounds are out of
+            range.
+
+    Example:
+        >>> from lehr import SchedTanh
+        >>> SchedTanh(1, 0, -3, 3)(0.5)
+        0.5
+
+    Reference:
+        Hsueh et al., Stochastic Gradient Descent with Hyperbolic-Tangent Decay, 2018.
     """
 
 def SchedCos(start: _Ends, end: _Ends) -> Schedule:
@@ -947,6 +1110,15 @@ def run_length(
         250
     """
 
+def length_share(
+    text: str,
+    name: str,
+    total: int,
+    counts_epochs: bool,
+    steps_per_epoch: int | None,
+    tokens_per_step: float | None,
+) -> float: ...
+def check_length(text: str, name: str) -> None: ...
 def combine_lengths(
     lengths: Sequence[str],
     scheds: Iterable[Schedule | Callable[[float], Any]],
@@ -1391,3 +1563,39 @@ def trim(n: int, num_it: int) -> tuple[int, int]:
         >>> trim(100, 100)
         (10, 95)
     """
+
+# The presets: `lehr.presets` has their docstrings.
+
+def preset_warmup(schedule: Any, length: Any, start: Any, shape: Any) -> Schedule: ...
+def preset_one_cycle(
+    peak: Any, pct: Any, div: Any, final_div: Any, phases: Any, shape: Any
+) -> Schedule: ...
+def preset_one_cycle_momentum(
+    high: Any, low: Any, pct: Any, phases: Any, shape: Any
+) -> Schedule: ...
+def preset_flat_cos(peak: Any, end: Any, flat: Any) -> Schedule: ...
+def preset_sgdr(
+    peak: Any, end: Any, cycles: Any, first: Any, mult: Any, decay: Any
+) -> Schedule: ...
+def preset_wsd(
+    peak: Any,
+    warmup: Any,
+    decay: Any,
+    start: Any,
+    end: Any,
+    stable: Any,
+    timescale: Any,
+    warmup_shape: Any,
+    decay_shape: Any,
+    power: Any,
+) -> Schedule: ...
+def preset_inverse_sqrt(
+    peak: Any, warmup: Any, timescale: Any, start: Any, shape: Any
+) -> Schedule: ...
+def preset_multistep(start: Any, milestones: Any, gamma: Any) -> Schedule: ...
+def preset_cyclic(
+    low: Any, high: Any, cycles: Any, period: Any, up: Any, mode: Any, gamma: Any
+) -> Schedule: ...
+def preset_piecewise(points: Any, shape: Any) -> Schedule: ...
+def preset_polynomial(start: Any, end: Any, power: Any) -> Schedule: ...
+def preset_k_decay(start: Any, end: Any, k: Any, shape: Any) -> Schedule: ...

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
     from lehr import Schedule
 
+    # Whether a step of the schedule is an epoch, steps in an epoch, tokens in a step.
+    Run = tuple[bool, int | None, float | None]
+
 
 class _Annealed:
     """A function `f(start, end, pos)` with its ends bound: call it with `pos`.
@@ -117,7 +120,43 @@ def annealer(f: "Callable[[Any, Any, Any], Any]") -> "Callable[[Any, Any], _Anne
     return make
 
 
-class PhaseSpec:
+class Spec:
+    """What becomes a schedule when the length of the run is known."""
+
+    __slots__ = ()
+
+    def resolved(self, total: int, run: "Run") -> "Schedule":
+        """Return the schedule for a run of `total` steps; `run` tells what units are."""
+        raise NotImplementedError
+
+    def resolve(
+        self,
+        steps: "int | str",
+        *,
+        steps_per_epoch: "int | None" = None,
+        tokens_per_step: "float | None" = None,
+        interval: str = "step",
+    ) -> "Schedule":
+        """Return the schedule for a run.
+
+        Args:
+            steps: Length of the run, in steps or as a length.
+            steps_per_epoch: Optimizer steps in an epoch, where lengths are in epochs.
+            tokens_per_step: Tokens one optimizer step sees, where lengths are in tokens.
+            interval: "step", or "epoch" where a step of the schedule is an epoch.
+
+        Raises:
+            ValueError: A length is none, has a unit that nothing here resolves, or does not fit
+                into the run.
+        """
+        if interval not in ("step", "epoch"):
+            message = f'`interval` must be "step" or "epoch", got {interval!r}'
+            raise ValueError(message)
+        run = (interval == "epoch", steps_per_epoch, tokens_per_step)
+        return self.resolved(_core.run_length(steps, None, *run), run)
+
+
+class PhaseSpec(Spec):
     """Phases of a training with lengths in steps, epochs, shares or tokens.
 
     A `Scheduler` resolves it once against its run, into the schedule that `combine_scheds` makes of
@@ -162,31 +201,8 @@ class PhaseSpec:
             )
             raise ValueError(message)
 
-    def resolve(
-        self,
-        steps: "int | str",
-        *,
-        steps_per_epoch: "int | None" = None,
-        tokens_per_step: "float | None" = None,
-        interval: str = "step",
-    ) -> "Schedule":
-        """Return the schedule for a run.
-
-        Args:
-            steps: Length of the run, in steps or as a length.
-            steps_per_epoch: Optimizer steps in an epoch, where lengths are in epochs.
-            tokens_per_step: Tokens one optimizer step sees, where lengths are in tokens.
-            interval: "step", or "epoch" where a step of the schedule is an epoch.
-
-        Raises:
-            ValueError: A length is none, has a unit that nothing here resolves, or the phases do
-                not fill the run.
-        """
-        if interval not in ("step", "epoch"):
-            message = f'`interval` must be "step" or "epoch", got {interval!r}'
-            raise ValueError(message)
-        run = (interval == "epoch", steps_per_epoch, tokens_per_step)
-        total = _core.run_length(steps, None, *run)
+    def resolved(self, total: int, run: "Run") -> "Schedule":
+        """Return the schedule for a run of `total` steps; `run` tells what units are."""
         return _core.combine_lengths(self.lengths, self.scheds, total, *run)
 
     def __eq__(self, other: object) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lehr import PhaseSpec, Schedule, Tied, _core, combine_scheds, hypers
+from lehr import Schedule, Tied, combine_scheds, hypers
 from lehr.fingerprint import check_same, fingerprint
+from lehr.schedules import Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,9 +149,9 @@ class Targets:
     def _schedule(self, shown: str, given: Any) -> Schedule | Tied:
         if isinstance(given, (Schedule, Tied)):
             return given
-        if isinstance(given, PhaseSpec):
+        if isinstance(given, Spec):
             try:
-                return _core.combine_lengths(given.lengths, given.scheds, self.steps, *self._run)
+                return given.resolved(self.steps, self._run)
             except ValueError as error:
                 error.add_note(f"in `{shown}`")
                 raise

@@ -159,6 +159,31 @@ pub(crate) fn scaled_exp(base: f64, y_hi: f64, y_lo: f64) -> f64 {
     base * exp * power_of_two(half + ROUNDER) * power_of_two((n - half) + ROUNDER)
 }
 
+/// `exp(y) - 1` in two doubles, for `y = y_hi + y_lo`, `|y| <= ln(2) / 2`.
+#[inline(always)]
+pub(crate) fn exp_less_one(y_hi: f64, y_lo: f64) -> (f64, f64) {
+    let f = y_hi;
+    let f2 = f * f;
+    let f4 = f2 * f2;
+    let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10] = EXP_TAIL;
+    let low = (c0 + c1 * f) + (c2 + c3 * f) * f2;
+    let middle = (c4 + c5 * f) + (c6 + c7 * f) * f2;
+    let high = (c8 + c9 * f) + c10 * f2;
+    let tail = low + (middle + high * f4) * f4;
+    fast_two_sum(f, y_lo * (1.0 + f) + f2 * tail)
+}
+
+/// `exp(y) - 1` for `-1400 <= y <= 700`.
+#[inline(always)]
+pub(crate) fn exp_less_one_any(y: f64) -> f64 {
+    let (small, small_lo) = exp_less_one(y, 0.0);
+    let large = scaled_exp(1.0, y, 0.0) - 1.0;
+    if y.abs() <= SMALL { small + small_lo } else { large }
+}
+
+/// Below `ln(2) / 2`.
+pub(crate) const SMALL: f64 = 0.34;
+
 /// `base * exp(y)` for any `y`, over- and underflowing as the exact value does.
 pub(crate) fn scaled_exp_any(base: f64, y_hi: f64, y_lo: f64) -> f64 {
     if y_hi.abs() <= 1400.0 {

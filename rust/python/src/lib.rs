@@ -10,6 +10,7 @@ mod group;
 mod noop;
 mod numbers;
 mod plan;
+mod preset;
 mod robust;
 mod schedule;
 mod stepper;
@@ -30,15 +31,22 @@ mod _core {
     use crate::noop::Noop;
     #[pymodule_export]
     use crate::plan::{
-        Plateau, carried_step, combine_lengths, fine_tune_lrs, flat_cos_lr, group_values,
-        one_cycle_lr, reduced_lr, run_length, sgdr_epochs, sgdr_lr, sweep_lr,
+        Plateau, carried_step, check_length, combine_lengths, fine_tune_lrs, flat_cos_lr,
+        group_values, length_share, one_cycle_lr, reduced_lr, run_length, sgdr_epochs, sgdr_lr,
+        sweep_lr,
+    };
+    #[pymodule_export]
+    use crate::preset::{
+        preset_cyclic, preset_flat_cos, preset_inverse_sqrt, preset_k_decay, preset_multistep,
+        preset_one_cycle, preset_one_cycle_momentum, preset_piecewise, preset_polynomial,
+        preset_sgdr, preset_warmup, preset_wsd,
     };
     #[pymodule_export]
     use crate::robust::{decades_apart, robust, smooth_local};
     #[pymodule_export]
     use crate::schedule::{
-        Schedule, combine_scheds, combined_cos, make_cos, make_exp, make_lin, make_no, make_poly,
-        sched_cos, sched_exp, sched_lin, sched_no,
+        Schedule, combine_scheds, combined_cos, make_cos, make_exp, make_inverse_sqrt, make_lin,
+        make_no, make_poly, make_tanh, sched_cos, sched_exp, sched_lin, sched_no,
     };
     #[pymodule_export]
     use crate::stepper::{Laid, Stepper};

@@ -192,6 +192,26 @@ pub fn run_length(
     }
 }
 
+/// Return the share of a run of `total` steps that a length is.
+#[pyfunction]
+pub fn length_share(
+    text: &str,
+    name: &str,
+    total: u64,
+    counts_epochs: bool,
+    steps_per_epoch: Option<&Bound<'_, PyAny>>,
+    tokens_per_step: Option<&Bound<'_, PyAny>>,
+) -> PyResult<f64> {
+    let run = run(counts_epochs, steps_per_epoch, tokens_per_step)?;
+    Length::parse(text, name).or_py()?.share(&run, total, name).or_py()
+}
+
+/// Check that a text is a length, of unit and amount.
+#[pyfunction]
+pub fn check_length(text: &str, name: &str) -> PyResult<()> {
+    Length::parse(text, name).or_py().map(drop)
+}
+
 /// Return the schedule of phases of the given lengths in a run of `total` steps.
 #[pyfunction]
 pub fn combine_lengths(

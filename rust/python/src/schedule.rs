@@ -5,6 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::sync::Arc;
 
+use lehr_core::schedule::Op;
 use lehr_core::{Custom, Ends, Error, Part, Shape};
 use numpy::{IntoPyArray, PyArrayMethods};
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
@@ -173,6 +174,78 @@ impl Schedule {
         plotting.call_method1(intern!(slf.py(), "plot_schedule"), (slf, ax))
     }
 
+    /// Return the sum with another schedule, a number, or numbers.
+    fn __add__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.joined(other, lehr_core::Schedule::add)
+    }
+
+    fn __radd__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.joined(other, lehr_core::Schedule::add)
+    }
+
+    /// Return the product with another schedule, a number, or numbers.
+    fn __mul__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.joined(other, lehr_core::Schedule::multiply)
+    }
+
+    fn __rmul__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.joined(other, lehr_core::Schedule::multiply)
+    }
+
+    /// numpy leaves its operators to ours: an array is one number a group.
+    #[classattr]
+    #[pyo3(name = "__array_ufunc__")]
+    fn array_ufunc() -> Option<bool> {
+        None
+    }
+
+    /// Return this schedule for the first `share` of training, then another.
+    fn then(&self, other: &Bound<'_, PyAny>, share: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let other = one_schedule(other, "other")?;
+        self.0.then(&other.get().0, number(share, "share")?).or_py().map(Self)
+    }
+
+    /// Return the schedule with its values held between bounds.
+    #[pyo3(signature = (low = None, high = None))]
+    fn clip(
+        &self,
+        low: Option<&Bound<'_, PyAny>>,
+        high: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let low = low.map(|low| numbers(low, "low")).transpose()?.map(Ends::from);
+        let high = high.map(|high| numbers(high, "high")).transpose()?.map(Ends::from);
+        self.0.clip(low, high).or_py().map(Self)
+    }
+
+    /// Return the schedule backwards.
+    fn reverse(&self) -> PyResult<Self> {
+        self.0.reverse().or_py().map(Self)
+    }
+
+    /// Return the part between two positions, stretched over the whole.
+    fn part(&self, start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.0.part(number(start, "start")?, number(end, "end")?).or_py().map(Self)
+    }
+
+    /// Return the schedule at `pos ** power`.
+    fn warp(&self, power: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.0.warp(number(power, "power")?).or_py().map(Self)
+    }
+
+    /// Return several runs of the schedule.
+    #[pyo3(
+        signature = (times, stretch = None),
+        text_signature = "($self, times, stretch=1.0)"
+    )]
+    fn repeat(
+        &self,
+        times: &Bound<'_, PyAny>,
+        stretch: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let stretch = stretch.map_or(Ok(1.0), |stretch| number(stretch, "stretch"))?;
+        self.0.repeat(count(times, "times")?, stretch).or_py().map(Self)
+    }
+
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let py = other.py();
         let Ok(other) = other.cast::<Self>() else {
@@ -212,8 +285,15 @@ impl Schedule {
             let arguments = (PyList::new(py, pcts)?, PyList::new(py, parts?)?).into_pyobject(py)?;
             return Ok((core.getattr("combine_scheds")?, arguments));
         }
+        if let Some((op, of)) = self.0.as_made() {
+            return reduce_made(py, op, of);
+        }
+        if let Some((of, times, stretch)) = self.0.as_repeat() {
+            let of = Self(of.clone());
+            return method_call(py, of, ("repeat", times, stretch).into_pyobject(py)?);
+        }
         let Some((shape, start, end)) = self.0.as_simple() else {
-            return Err(PyTypeError::new_err("a schedule is either simple or combined"));
+            return Err(PyTypeError::new_err("a schedule of an unknown kind"));
         };
         let (start, end) = (ends_plain(py, start)?, ends_plain(py, end)?);
         let (name, arguments) = match shape {
@@ -222,6 +302,10 @@ impl Schedule {
             Shape::No => ("SchedNo", (start, end).into_pyobject(py)?),
             Shape::Exp => ("SchedExp", (start, end).into_pyobject(py)?),
             Shape::Poly { power } => ("SchedPoly", (start, end, power).into_pyobject(py)?),
+            Shape::InverseSqrt => ("SchedInverseSqrt", (start, end).into_pyobject(py)?),
+            Shape::Tanh { lower, upper } => {
+                ("SchedTanh", (start, end, lower, upper).into_pyobject(py)?)
+            }
         };
         Ok((core.getattr(name)?, arguments))
     }
@@ -235,7 +319,78 @@ impl Schedule {
     }
 }
 
+/// How pickle makes a schedule again that was made from others.
+fn reduce_made<'py>(
+    py: Python<'py>,
+    op: &Op,
+    of: &[lehr_core::Schedule],
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+    let bound = |bound: &Option<Ends>| match bound {
+        None => Ok(py.None()),
+        Some(bound) => ends_plain(py, bound),
+    };
+    let first = Schedule(of[0].clone());
+    let arguments = match op {
+        Op::Add | Op::Multiply => {
+            let name = if *op == Op::Add { intern!(py, "add") } else { intern!(py, "mul") };
+            let function = py.import(intern!(py, "operator"))?.getattr(name)?;
+            return Ok((function, (first, Schedule(of[1].clone())).into_pyobject(py)?));
+        }
+        Op::Clip { low, high } => ("clip", bound(low)?, bound(high)?).into_pyobject(py)?,
+        Op::Part { start, end } => ("part", *start, *end).into_pyobject(py)?,
+        Op::Warp { power } => ("warp", *power).into_pyobject(py)?,
+    };
+    method_call(py, first, arguments)
+}
+
+/// A call of a method, as pickle wants it: the name of the method, and its arguments.
+fn method_call<'py>(
+    py: Python<'py>,
+    of: Schedule,
+    arguments: Bound<'py, PyTuple>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+    let operator = py.import(intern!(py, "operator"))?;
+    let call = operator.getattr(intern!(py, "methodcaller"))?.call1(arguments)?;
+    Ok((call, (of,).into_pyobject(py)?))
+}
+
+/// Read a schedule.
+pub(crate) fn one_schedule<'a, 'py>(
+    value: &'a Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<&'a Bound<'py, Schedule>> {
+    value.cast::<Schedule>().map_err(|_| {
+        PyTypeError::new_err(format!("`{name}` must be a schedule, got {}", describe(value)))
+    })
+}
+
 impl Schedule {
+    /// A sum or product with a schedule, a number, or numbers, one a group.
+    fn joined(
+        &self,
+        other: &Bound<'_, PyAny>,
+        join: fn(
+            &lehr_core::Schedule,
+            &lehr_core::Schedule,
+        ) -> lehr_core::Result<lehr_core::Schedule>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = other.py();
+        let joined = if let Ok(other) = other.cast::<Self>() {
+            join(&self.0, &other.get().0)
+        } else {
+            let value: Ends = match numbers(other, "other") {
+                Ok(numbers) => numbers.into(),
+                Err(error) if error.is_instance_of::<PyTypeError>(py) => {
+                    return Ok(py.NotImplemented());
+                }
+                Err(error) => return Err(error),
+            };
+            let constant = lehr_core::Schedule::simple(Shape::No, value.clone(), value).or_py()?;
+            join(&self.0, &constant)
+        };
+        Self(joined.or_py()?).into_py_any(py)
+    }
+
     /// The value at one position, or the values at several.
     #[inline]
     pub(crate) fn evaluate(&self, py: Python<'_>, pos: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -367,6 +522,29 @@ shape_functions!(
 );
 shape_functions!(Shape::No, make_no = "SchedNo", sched_no, "start");
 shape_functions!(Shape::Exp, make_exp = "SchedExp", sched_exp, "start (end / start)^pos");
+
+/// Return the schedule 1 / sqrt((1 - pos) / start^2 + pos / end^2).
+#[pyfunction(name = "SchedInverseSqrt")]
+pub fn make_inverse_sqrt(start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Schedule> {
+    simple(Shape::InverseSqrt, start, end)
+}
+
+/// Return the schedule between two ends along tanh from `lower` to `upper`.
+#[pyfunction(name = "SchedTanh")]
+#[pyo3(
+    signature = (start, end, lower = None, upper = None),
+    text_signature = "(start, end, lower=-7.0, upper=3.0)"
+)]
+pub fn make_tanh(
+    start: &Bound<'_, PyAny>,
+    end: &Bound<'_, PyAny>,
+    lower: Option<&Bound<'_, PyAny>>,
+    upper: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Schedule> {
+    let lower = lower.map_or(Ok(-7.0), |lower| number(lower, "lower"))?;
+    let upper = upper.map_or(Ok(3.0), |upper| number(upper, "upper"))?;
+    simple(Shape::Tanh { lower, upper }, start, end)
+}
 
 /// Return the schedule start + (end - start) pos^power.
 #[pyfunction(name = "SchedPoly")]

@@ -80,6 +80,24 @@ impl Length {
         self.exact(run, total, name).map(whole)
     }
 
+    /// The share of a run of `total` steps that the length is, in whole steps.
+    pub fn share(&self, run: &Run, total: u64, name: &str) -> Result<f64> {
+        if self.unit == Unit::Rest {
+            return Err(value_error!("`{name}` cannot be \"rest\""));
+        }
+        match self.steps(run, total, name)? {
+            0 if self.amount > 0.0 => Err(value_error!(
+                "`{name}` is {:?}, which is less than one of the {total} steps of the run",
+                self.text
+            )),
+            steps if steps > total => Err(value_error!(
+                "`{name}` is {:?}, which is more than the {total} steps of the run",
+                self.text
+            )),
+            steps => Ok(steps as f64 / total as f64),
+        }
+    }
+
     /// The length in steps, in a run of `total` steps.
     fn exact(&self, run: &Run, total: u64, name: &str) -> Result<f64> {
         let asks =

@@ -8,7 +8,7 @@ use super::{Body, Combined, Kernels, Part, Schedule, Shape, Simple};
 use crate::error::{Error, Result, value_error};
 
 /// Positions evaluated together: small enough for the first-level cache.
-const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 256;
 
 impl Schedule {
     /// The value at `pos` of a schedule without groups.
@@ -36,11 +36,10 @@ impl Schedule {
                 let stretch = &combined.stretches[combined.phase_index(pos.hi)];
                 stretch.kernel.as_ref().map(|kernel| kernel.value(stretch.span.near::<false>(pos)))
             }
-            Body::Simple(_) => None,
+            _ => None,
         }
     }
 
-    #[cold]
     fn at_anywhere(&self, pos: f64) -> Result<f64> {
         let mut value = [0.0];
         self.at_groups(pos, &mut value)?;
@@ -50,7 +49,8 @@ impl Schedule {
     /// The values at `pos`, one a group, into `out` (`groups` values, or one without groups).
     pub fn at_groups(&self, pos: f64, out: &mut [f64]) -> Result<()> {
         check_position(pos)?;
-        self.value::<false>(Pos { hi: pos, lo: 0.0 }, out)
+        self.value::<false>(Pos { hi: pos, lo: 0.0 }, out)?;
+        check_values(out, &[pos])
     }
 
     /// The values at every position, position by position, `groups` values each.
@@ -95,14 +95,15 @@ impl Schedule {
         for first in (0..count).step_by(CHUNK) {
             let n = CHUNK.min(count - first);
             dispatch!(level, _simd => positions(first, &mut hi[..n]));
-            self.chunk(level, &hi[..n], &lo[..n], &mut values[..n * width])?;
+            self.chunk::<false>(level, &hi[..n], &lo[..n], &mut values[..n * width])?;
+            check_values(&values[..n * width], &hi[..n])?;
             out.extend_from_slice(&values[..n * width]);
         }
         Ok(out)
     }
 
     /// The values at one position.
-    fn value<const NESTED: bool>(&self, pos: Pos, out: &mut [f64]) -> Result<()> {
+    pub(super) fn value<const NESTED: bool>(&self, pos: Pos, out: &mut [f64]) -> Result<()> {
         match &*self.0 {
             Body::Simple(simple) => {
                 simple.shape.check_domain(pos.hi)?;
@@ -113,19 +114,29 @@ impl Schedule {
                 let (span, part) = combined.phase(pos.hi)?;
                 part.value(span.near::<NESTED>(pos), out)
             }
+            Body::Made(made) => made.value::<NESTED>(pos, out),
+            Body::Repeat(repeat) => repeat.run.value::<NESTED>(pos, out),
         }
     }
 
     /// The values at up to `CHUNK` positions `hi + lo`.
-    fn chunk(&self, level: Level, hi: &[f64], lo: &[f64], out: &mut [f64]) -> Result<()> {
+    pub(super) fn chunk<const NESTED: bool>(
+        &self,
+        level: Level,
+        hi: &[f64],
+        lo: &[f64],
+        out: &mut [f64],
+    ) -> Result<()> {
         match &*self.0 {
             Body::Simple(simple) => {
                 let lowest = hi.iter().copied().fold(f64::INFINITY, f64::min);
                 simple.shape.check_domain(lowest)?;
-                simple.kernels.run::<false>(level, &Span::whole(), hi, lo, out);
+                simple.kernels.run::<NESTED>(level, &Span::whole(), hi, lo, out);
                 Ok(())
             }
-            Body::Combined(combined) => combined.chunk::<false>(level, hi, lo, out),
+            Body::Combined(combined) => combined.chunk::<NESTED>(level, hi, lo, out),
+            Body::Made(made) => made.chunk::<NESTED>(level, hi, lo, out),
+            Body::Repeat(repeat) => repeat.run.chunk::<NESTED>(level, hi, lo, out),
         }
     }
 }
@@ -149,16 +160,14 @@ impl Shape {
 impl Part {
     fn value(&self, near: Near, out: &mut [f64]) -> Result<()> {
         match self {
-            Self::Schedule(schedule) => match &*schedule.0 {
-                Body::Simple(simple) => {
+            Self::Schedule(schedule) => {
+                if let Body::Simple(simple) = &*schedule.0 {
                     simple.kernels.at(near, out);
-                    Ok(())
+                    return Ok(());
                 }
-                Body::Combined(_) => {
-                    let (hi, lo) = near.start_pair();
-                    schedule.value::<true>(Pos { hi, lo }, out)
-                }
-            },
+                let (hi, lo) = near.start_pair();
+                schedule.value::<true>(Pos { hi, lo }, out)
+            }
             Self::Custom(custom) => {
                 let (hi, lo) = near.start_pair();
                 custom.at(hi + lo, out)
@@ -233,21 +242,18 @@ impl Part {
     ) -> Result<()> {
         let width = out.len() / hi.len().max(1);
         match self {
-            Self::Schedule(schedule) => match &*schedule.0 {
-                Body::Simple(simple) => {
+            Self::Schedule(schedule) => {
+                if let Body::Simple(simple) = &*schedule.0 {
                     simple.kernels.run::<NESTED>(level, span, hi, lo, out);
-                    Ok(())
+                    return Ok(());
                 }
-                Body::Combined(inner) => {
-                    let mut local_hi = [0.0; CHUNK];
-                    let mut local_lo = [0.0; CHUNK];
-                    for (i, (&hi, &lo)) in hi.iter().zip(lo).enumerate() {
-                        (local_hi[i], local_lo[i]) =
-                            span.near::<NESTED>(Pos { hi, lo }).start_pair();
-                    }
-                    inner.chunk::<true>(level, &local_hi[..hi.len()], &local_lo[..hi.len()], out)
+                let mut local_hi = [0.0; CHUNK];
+                let mut local_lo = [0.0; CHUNK];
+                for (i, (&hi, &lo)) in hi.iter().zip(lo).enumerate() {
+                    (local_hi[i], local_lo[i]) = span.near::<NESTED>(Pos { hi, lo }).start_pair();
                 }
-            },
+                schedule.chunk::<true>(level, &local_hi[..hi.len()], &local_lo[..hi.len()], out)
+            }
             Self::Custom(_) => {
                 for (i, (&hi, &lo)) in hi.iter().zip(lo).enumerate() {
                     let near = span.near::<NESTED>(Pos { hi, lo });
@@ -329,6 +335,16 @@ fn kernel_run<const NESTED: bool>(
                 kernel::exp(start, end, &log_ratio, near)
             }));
         }
+        Kernel::InverseSqrt { start, end, from_start, from_end } => {
+            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| {
+                kernel::inverse_sqrt(start, end, from_start, from_end, near)
+            }));
+        }
+        Kernel::Tanh { start, end, from_start, from_end } => {
+            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| {
+                kernel::tanh(start, end, &from_start, &from_end, near)
+            }));
+        }
         _ => each::<NESTED>(span, hi, lo, out, |near| kernel.value(near)),
     }
 }
@@ -349,6 +365,22 @@ fn each<const NESTED: bool>(
 #[inline(always)]
 fn check_position(pos: f64) -> Result<()> {
     if pos.is_finite() { Ok(()) } else { Err(not_finite(pos)) }
+}
+
+/// Refuse values that are no numbers: a formula has none there, or `inf - inf` came up.
+#[inline(always)]
+fn check_values(values: &[f64], positions: &[f64]) -> Result<()> {
+    if values.iter().fold(false, |any, value| any | value.is_nan()) {
+        return Err(no_value(values, positions));
+    }
+    Ok(())
+}
+
+#[cold]
+fn no_value(values: &[f64], positions: &[f64]) -> Error {
+    let width = values.len() / positions.len();
+    let index = values.iter().position(|value| value.is_nan()).unwrap_or(0) / width;
+    value_error!("the schedule has no value at pos {:?}", positions[index])
 }
 
 #[cold]

@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Body, Ends, MAX_DEPTH, Part, Schedule, Shape, holds_a_function};
+use super::{Body, Ends, MAX_DEPTH, Op, Part, Schedule, Shape, holds_a_function};
 use crate::error::{Result, value_error};
 
 /// The version this crate writes, and the only one it reads.
@@ -33,12 +33,69 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum Node {
-    Lin { start: Ends, end: Ends },
-    Cos { start: Ends, end: Ends },
-    No { start: Ends, end: Ends },
-    Exp { start: Ends, end: Ends },
-    Poly { start: Ends, end: Ends, power: f64 },
-    Combine { pcts: Vec<f64>, scheds: Vec<Object<Node>> },
+    Lin {
+        start: Ends,
+        end: Ends,
+    },
+    Cos {
+        start: Ends,
+        end: Ends,
+    },
+    No {
+        start: Ends,
+        end: Ends,
+    },
+    Exp {
+        start: Ends,
+        end: Ends,
+    },
+    Poly {
+        start: Ends,
+        end: Ends,
+        power: f64,
+    },
+    #[serde(rename = "inverse_sqrt")]
+    InverseSqrt {
+        start: Ends,
+        end: Ends,
+    },
+    Tanh {
+        start: Ends,
+        end: Ends,
+        lower: f64,
+        upper: f64,
+    },
+    Combine {
+        pcts: Vec<f64>,
+        scheds: Vec<Object<Node>>,
+    },
+    Add {
+        of: [Box<Object<Node>>; 2],
+    },
+    Multiply {
+        of: [Box<Object<Node>>; 2],
+    },
+    Clip {
+        of: Box<Object<Node>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        low: Option<Ends>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        high: Option<Ends>,
+    },
+    Part {
+        of: Box<Object<Node>>,
+        start: f64,
+        end: f64,
+    },
+    Warp {
+        of: Box<Object<Node>>,
+        power: f64,
+    },
+    Repeat {
+        of: Box<Object<Node>>,
+        times: usize,
+        stretch: f64,
+    },
 }
 
 /// A JSON object: serde would take an array of the fields in order as well.
@@ -102,6 +159,8 @@ impl Schedule {
                     Shape::No => Node::No { start, end },
                     Shape::Exp => Node::Exp { start, end },
                     Shape::Poly { power } => Node::Poly { start, end, power },
+                    Shape::InverseSqrt => Node::InverseSqrt { start, end },
+                    Shape::Tanh { lower, upper } => Node::Tanh { start, end, lower, upper },
                 }
             }
             Body::Combined(combined) => {
@@ -122,6 +181,24 @@ impl Schedule {
                     scheds: scheds.collect::<Result<_>>()?,
                 }
             }
+            Body::Made(made) => {
+                let node = |index: usize| {
+                    let path = if index == 0 { path.to_owned() } else { format!("{path}.of[1]") };
+                    made.of[index].to_node(&path).map(|node| Box::new(Object(node)))
+                };
+                match made.op.clone() {
+                    Op::Add => Node::Add { of: [node(0)?, node(1)?] },
+                    Op::Multiply => Node::Multiply { of: [node(0)?, node(1)?] },
+                    Op::Clip { low, high } => Node::Clip { of: node(0)?, low, high },
+                    Op::Part { start, end } => Node::Part { of: node(0)?, start, end },
+                    Op::Warp { power } => Node::Warp { of: node(0)?, power },
+                }
+            }
+            Body::Repeat(repeat) => Node::Repeat {
+                of: Box::new(Object(repeat.of.to_node(path)?)),
+                times: repeat.times,
+                stretch: repeat.stretch,
+            },
         })
     }
 
@@ -132,6 +209,16 @@ impl Schedule {
             Node::No { start, end } => Self::simple(Shape::No, start, end),
             Node::Exp { start, end } => Self::simple(Shape::Exp, start, end),
             Node::Poly { start, end, power } => Self::simple(Shape::Poly { power }, start, end),
+            Node::InverseSqrt { start, end } => Self::simple(Shape::InverseSqrt, start, end),
+            Node::Tanh { start, end, lower, upper } => {
+                Self::simple(Shape::Tanh { lower, upper }, start, end)
+            }
+            Node::Add { of: [a, b] } => Self::from_node(a.0)?.add(&Self::from_node(b.0)?),
+            Node::Multiply { of: [a, b] } => Self::from_node(a.0)?.multiply(&Self::from_node(b.0)?),
+            Node::Clip { of, low, high } => Self::from_node(of.0)?.clip(low, high),
+            Node::Part { of, start, end } => Self::from_node(of.0)?.part(start, end),
+            Node::Warp { of, power } => Self::from_node(of.0)?.warp(power),
+            Node::Repeat { of, times, stretch } => Self::from_node(of.0)?.repeat(times, stretch),
             Node::Combine { pcts, scheds } => {
                 let parts =
                     scheds.into_iter().map(|node| Self::from_node(node.0).map(Part::Schedule));

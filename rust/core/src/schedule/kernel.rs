@@ -1,6 +1,7 @@
 //! One shape between two numbers: what is evaluated once per position and group.
 
 use super::place::Near;
+use crate::error::{Result, value_error};
 use crate::math::{self, Factor};
 
 /// A simple schedule of one group, prepared for evaluation (rule 3).
@@ -14,6 +15,18 @@ pub(crate) enum Kernel {
     Cos { start: f64, end: f64 },
     Exp { start: f64, end: f64, log_ratio: Factor },
     Poly { start: f64, end: f64, power: f64 },
+    InverseSqrt { start: f64, end: f64, from_start: f64, from_end: f64 },
+    Tanh { start: f64, end: f64, from_start: TanhSide, from_end: TanhSide },
+}
+
+/// `M factor / (a + b M)`, with `M = exp(rate r) - 1`: the share that is left at the distance `r`
+/// from one end of a tanh, exact where it is small.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TanhSide {
+    rate: f64,
+    factor: f64,
+    a: f64,
+    b: f64,
 }
 
 /// How far `r` may pass 1/2 by rounding.
@@ -30,6 +43,7 @@ impl Kernel {
                 Self::Cos { start, end } => cos(start, end, near),
                 Self::Exp { start, end, log_ratio } => exp(start, end, &log_ratio, near),
                 Self::Poly { start, end, power } => poly(start, end, power, near),
+                Self::InverseSqrt { .. } | Self::Tanh { .. } => self.value_anywhere(near),
             };
         }
         self.value_far_outside(near)
@@ -47,6 +61,21 @@ impl Kernel {
             Self::Lin { start, end } => lin(start, end, near),
             // As written: far outside, one term of the other form can overflow times 0.
             Self::Poly { start, end, power } => start + (end - start) * power_of(power, near),
+            Self::InverseSqrt { .. } | Self::Tanh { .. } => self.value_anywhere(near),
+        }
+    }
+
+    /// The value of those whose formula is the same everywhere.
+    #[inline]
+    fn value_anywhere(&self, near: Near) -> f64 {
+        match *self {
+            Self::InverseSqrt { start, end, from_start, from_end } => {
+                inverse_sqrt(start, end, from_start, from_end, near)
+            }
+            Self::Tanh { start, end, from_start, from_end } => {
+                tanh(start, end, &from_start, &from_end, near)
+            }
+            _ => f64::NAN,
         }
     }
 }
@@ -110,4 +139,76 @@ fn power_of(power: f64, near: Near) -> f64 {
         let magnitude = math::scaled_exp_any(1.0, y, y_lo);
         if p < 0.0 && power % 2.0 != 0.0 { -magnitude } else { magnitude }
     }
+}
+
+/// Prepare `1 / sqrt(q / start^2 + p / end^2)`.
+pub(super) fn inverse_sqrt_between(start: f64, end: f64) -> Result<Kernel> {
+    // ratio^2 - 1, without the loss of digits where the ends are close.
+    let excess = |ratio: f64| (ratio - 1.0) * (ratio + 1.0);
+    let (from_start, from_end) = (excess(start / end), excess(end / start));
+    if !(from_start.is_finite() && from_end.is_finite()) {
+        return Err(value_error!(
+            "`start` and `end` of an inverse square root schedule must be within a factor of \
+             1e150, got {start:?} and {end:?}"
+        ));
+    }
+    Ok(Kernel::InverseSqrt { start, end, from_start, from_end })
+}
+
+/// `1 / sqrt(q / start^2 + p / end^2)`, from the nearer end.
+#[inline(always)]
+pub(crate) fn inverse_sqrt(
+    start: f64,
+    end: f64,
+    from_start: f64,
+    from_end: f64,
+    near: Near,
+) -> f64 {
+    let (close, excess) = if near.from_end { (end, from_end) } else { (start, from_start) };
+    close / (1.0 + (near.r + near.lo) * excess).sqrt()
+}
+
+/// Refuse bounds between which tanh does not rise.
+pub(super) fn check_tanh(lower: f64, upper: f64) -> Result<()> {
+    // Beyond, tanh is 1 to all digits over nearly all of the schedule.
+    const MOST: f64 = 100.0;
+    if lower.abs() <= MOST && upper.abs() <= MOST && lower < upper {
+        return Ok(());
+    }
+    Err(value_error!(
+        "`lower` must be below `upper`, both between -{MOST:?} and {MOST:?}, got {lower:?} and \
+         {upper:?}"
+    ))
+}
+
+/// Prepare a tanh between two ends.
+pub(super) fn tanh_between(start: f64, end: f64, lower: f64, upper: f64) -> Kernel {
+    let exp = |x| math::scaled_exp(1.0, x, 0.0);
+    let twice_cosh = |x: f64| exp(x) + exp(-x);
+    // 2 sinh(d) = (exp(2 d) - 1) / exp(d).
+    let width = upper - lower;
+    let twice_sinh = math::exp_less_one_any(2.0 * width) * exp(-width);
+    let side = |near: f64, far: f64| TanhSide {
+        rate: 2.0 * width,
+        factor: twice_cosh(far) / twice_sinh,
+        a: twice_cosh(near),
+        b: exp(near),
+    };
+    Kernel::Tanh { start, end, from_start: side(lower, upper), from_end: side(-upper, -lower) }
+}
+
+/// `start + (end - start) (tanh(lower + (upper - lower) p) - tanh(lower)) / (tanh(upper) -
+/// tanh(lower))`, from the nearer end.
+#[inline(always)]
+pub(crate) fn tanh(
+    start: f64,
+    end: f64,
+    from_start: &TanhSide,
+    from_end: &TanhSide,
+    near: Near,
+) -> f64 {
+    let side = if near.from_end { from_end } else { from_start };
+    let y = (near.r + near.lo) * side.rate;
+    let grown = math::exp_less_one_any(y.clamp(-700.0, 700.0));
+    mix(start, end, near, grown * side.factor / (side.a + side.b * grown))
 }

@@ -1,16 +1,20 @@
 //! Schedules as values: a hyper-parameter as a function of `pos`, the share of training done.
 
+mod algebra;
 mod ends;
 mod evaluate;
 mod json;
 mod kernel;
 mod place;
+pub mod preset;
 
 use std::any::Any;
 use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
 
+pub use algebra::Op;
+use algebra::{Made, Repeat};
 pub use ends::Ends;
 use ends::common_groups;
 use kernel::Kernel;
@@ -45,6 +49,16 @@ pub enum Shape {
         /// Above 0.
         power: f64,
     },
+    /// `1 / sqrt(q / start^2 + p / end^2)`.
+    InverseSqrt,
+    /// `start + (end - start) (tanh(lower + (upper - lower) p) - tanh(lower)) /
+    /// (tanh(upper) - tanh(lower))`.
+    Tanh {
+        /// Where on tanh the schedule begins.
+        lower: f64,
+        /// Where it ends, above `lower`.
+        upper: f64,
+    },
 }
 
 /// A function from outside this crate that stands for a phase (rule 8).
@@ -75,6 +89,8 @@ pub struct Schedule(Arc<Body>);
 enum Body {
     Simple(Simple),
     Combined(Combined),
+    Made(Made),
+    Repeat(Repeat),
 }
 
 struct Simple {
@@ -125,6 +141,9 @@ impl Schedule {
             && !(power.is_finite() && power > 0.0)
         {
             return Err(value_error!("`power` must be a finite number above 0, got {power:?}"));
+        }
+        if let Shape::Tanh { lower, upper } = shape {
+            kernel::check_tanh(lower, upper)?;
         }
         let kernel = |group| kernel(shape, start.get(group), end.get(group));
         let kernels = match groups {
@@ -229,6 +248,8 @@ impl Schedule {
         match &*self.0 {
             Body::Simple(simple) => simple.groups,
             Body::Combined(combined) => combined.groups,
+            Body::Made(made) => made.groups,
+            Body::Repeat(repeat) => repeat.run.groups(),
         }
     }
 
@@ -237,7 +258,7 @@ impl Schedule {
     pub fn as_simple(&self) -> Option<(Shape, &Ends, &Ends)> {
         match &*self.0 {
             Body::Simple(simple) => Some((simple.shape, &simple.start, &simple.end)),
-            Body::Combined(_) => None,
+            _ => None,
         }
     }
 
@@ -245,8 +266,8 @@ impl Schedule {
     #[must_use]
     pub fn as_combined(&self) -> Option<(&[f64], &[Part])> {
         match &*self.0 {
-            Body::Simple(_) => None,
             Body::Combined(combined) => Some((&combined.pcts, &combined.parts)),
+            _ => None,
         }
     }
 
@@ -254,8 +275,9 @@ impl Schedule {
     #[must_use]
     pub fn boundaries(&self) -> &[f64] {
         match &*self.0 {
-            Body::Simple(_) => &[0.0, 1.0],
             Body::Combined(combined) => &combined.boundaries,
+            Body::Repeat(repeat) => repeat.run.boundaries(),
+            Body::Simple(_) | Body::Made(_) => &[0.0, 1.0],
         }
     }
 
@@ -268,15 +290,23 @@ impl Schedule {
     }
 
     fn collect_customs<'a>(&'a self, found: &mut Vec<&'a Arc<dyn Custom>>) {
-        if let Body::Combined(combined) = &*self.0
-            && combined.customs > 0
-        {
-            for part in &combined.parts {
-                match part {
-                    Part::Schedule(schedule) => schedule.collect_customs(found),
-                    Part::Custom(custom) => found.push(custom),
+        match &*self.0 {
+            Body::Simple(_) => {}
+            _ if self.custom_count() == 0 => {}
+            Body::Combined(combined) => {
+                for part in &combined.parts {
+                    match part {
+                        Part::Schedule(schedule) => schedule.collect_customs(found),
+                        Part::Custom(custom) => found.push(custom),
+                    }
                 }
             }
+            Body::Made(made) => {
+                for one in &made.of {
+                    one.collect_customs(found);
+                }
+            }
+            Body::Repeat(repeat) => repeat.of.collect_customs(found),
         }
     }
 
@@ -286,15 +316,24 @@ impl Schedule {
         &self,
         visit: &mut impl FnMut(&dyn Custom) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        if let Body::Combined(combined) = &*self.0
-            && combined.customs > 0
-            && Arc::strong_count(&self.0) == 1
-        {
-            for part in &combined.parts {
-                match part {
-                    Part::Schedule(schedule) => schedule.for_each_owned_custom(visit)?,
-                    Part::Custom(custom) if Arc::strong_count(custom) == 1 => visit(&**custom)?,
-                    Part::Custom(_) => {}
+        if Arc::strong_count(&self.0) > 1 || self.custom_count() == 0 {
+            return Ok(());
+        }
+        match &*self.0 {
+            // The runs of a repeated schedule share it: no one of them owns it.
+            Body::Simple(_) | Body::Repeat(_) => {}
+            Body::Combined(combined) => {
+                for part in &combined.parts {
+                    match part {
+                        Part::Schedule(schedule) => schedule.for_each_owned_custom(visit)?,
+                        Part::Custom(custom) if Arc::strong_count(custom) == 1 => visit(&**custom)?,
+                        Part::Custom(_) => {}
+                    }
+                }
+            }
+            Body::Made(made) => {
+                for one in &made.of {
+                    one.for_each_owned_custom(visit)?;
                 }
             }
         }
@@ -304,7 +343,27 @@ impl Schedule {
     /// Whether a custom function takes part.
     #[must_use]
     pub fn has_customs(&self) -> bool {
-        matches!(&*self.0, Body::Combined(combined) if combined.customs > 0)
+        self.custom_count() > 0
+    }
+
+    /// How many custom functions take part, each counted wherever it stands.
+    fn custom_count(&self) -> usize {
+        match &*self.0 {
+            Body::Simple(_) => 0,
+            Body::Combined(combined) => combined.customs,
+            Body::Made(made) => made.customs,
+            Body::Repeat(repeat) => repeat.run.custom_count(),
+        }
+    }
+
+    /// Phases in all.
+    fn size(&self) -> usize {
+        match &*self.0 {
+            Body::Simple(_) => 0,
+            Body::Combined(combined) => combined.size,
+            Body::Made(made) => made.size,
+            Body::Repeat(repeat) => repeat.run.size(),
+        }
     }
 
     /// Structural equality on float64, any two custom functions counting as equal: their owner
@@ -327,6 +386,8 @@ impl Schedule {
                         _ => false,
                     })
             }
+            (Body::Made(a), Body::Made(b)) => a.same_structure(b),
+            (Body::Repeat(a), Body::Repeat(b)) => a.same_structure(b),
             _ => false,
         }
     }
@@ -335,15 +396,19 @@ impl Schedule {
     pub fn hash_structure(&self, state: &mut impl Hasher) {
         match &*self.0 {
             Body::Simple(simple) => {
-                let (tag, power) = match simple.shape {
-                    Shape::Lin => (0, 0.0),
-                    Shape::Cos => (1, 0.0),
-                    Shape::No => (2, 0.0),
-                    Shape::Exp => (3, 0.0),
-                    Shape::Poly { power } => (4, power),
+                let (tag, [a, b]) = match simple.shape {
+                    Shape::Lin => (0, [0.0; 2]),
+                    Shape::Cos => (1, [0.0; 2]),
+                    Shape::No => (2, [0.0; 2]),
+                    Shape::Exp => (3, [0.0; 2]),
+                    Shape::Poly { power } => (4, [power, 0.0]),
+                    Shape::InverseSqrt => (7, [0.0; 2]),
+                    // Adding 0.0 turns -0.0 into 0.0.
+                    Shape::Tanh { lower, upper } => (8, [lower + 0.0, upper + 0.0]),
                 };
                 state.write_u8(tag);
-                state.write_u64(f64::to_bits(power));
+                state.write_u64(f64::to_bits(a));
+                state.write_u64(f64::to_bits(b));
                 simple.start.hash_into(state);
                 simple.end.hash_into(state);
             }
@@ -358,6 +423,8 @@ impl Schedule {
                     }
                 }
             }
+            Body::Made(made) => made.hash_structure(state),
+            Body::Repeat(repeat) => repeat.hash_structure(state),
         }
     }
 
@@ -365,6 +432,8 @@ impl Schedule {
         match &*self.0 {
             Body::Simple(_) => 0,
             Body::Combined(combined) => combined.depth,
+            Body::Made(made) => made.depth,
+            Body::Repeat(repeat) => repeat.run.depth(),
         }
     }
 }
@@ -388,10 +457,7 @@ impl Part {
 
     fn size(&self) -> usize {
         match self {
-            Self::Schedule(schedule) => match &*schedule.0 {
-                Body::Simple(_) => 0,
-                Body::Combined(combined) => combined.size,
-            },
+            Self::Schedule(schedule) => schedule.size(),
             Self::Custom(_) => 0,
         }
     }
@@ -415,10 +481,7 @@ impl Part {
 
     fn customs(&self) -> usize {
         match self {
-            Self::Schedule(schedule) => match &*schedule.0 {
-                Body::Simple(_) => 0,
-                Body::Combined(combined) => combined.customs,
-            },
+            Self::Schedule(schedule) => schedule.custom_count(),
             Self::Custom(_) => 1,
         }
     }
@@ -426,9 +489,16 @@ impl Part {
 
 /// Prepare one group for evaluation.
 fn kernel(shape: Shape, start: f64, end: f64) -> Result<Kernel> {
-    if shape == Shape::Exp && (start == 0.0 || end == 0.0 || (start > 0.0) != (end > 0.0)) {
+    let one_sign = match shape {
+        Shape::Exp => Some("an exponential"),
+        Shape::InverseSqrt => Some("an inverse square root"),
+        _ => None,
+    };
+    if let Some(kind) = one_sign
+        && (start == 0.0 || end == 0.0 || (start > 0.0) != (end > 0.0))
+    {
         return Err(value_error!(
-            "`start` and `end` of an exponential schedule must be both above 0 or both below 0, \
+            "`start` and `end` of {kind} schedule must be both above 0 or both below 0, \
              got {start:?} and {end:?}"
         ));
     }
@@ -447,6 +517,8 @@ fn kernel(shape: Shape, start: f64, end: f64) -> Result<Kernel> {
             let log_ratio = Factor::new(math::fast_two_sum(hi, lo + (to_lo - from_lo)));
             Kernel::Exp { start, end, log_ratio }
         }
+        Shape::InverseSqrt => kernel::inverse_sqrt_between(start, end)?,
+        Shape::Tanh { lower, upper } => kernel::tanh_between(start, end, lower, upper),
     })
 }
 
@@ -460,7 +532,13 @@ impl fmt::Display for Schedule {
                 Shape::No => write!(f, "SchedNo({start}, {end})"),
                 Shape::Exp => write!(f, "SchedExp({start}, {end})"),
                 Shape::Poly { power } => write!(f, "SchedPoly({start}, {end}, {power:?})"),
+                Shape::InverseSqrt => write!(f, "SchedInverseSqrt({start}, {end})"),
+                Shape::Tanh { lower, upper } => {
+                    write!(f, "SchedTanh({start}, {end}, {lower:?}, {upper:?})")
+                }
             },
+            Body::Made(made) => write!(f, "{made}"),
+            Body::Repeat(repeat) => write!(f, "{repeat}"),
             Body::Combined(Combined { pcts, parts, .. }) => {
                 write!(f, "combine_scheds({pcts:?}, [")?;
                 for (i, part) in parts.iter().enumerate() {
