@@ -101,7 +101,8 @@ class Schedule:
     Immutable; equal and hashable by value; printed as the call that makes it; pickles and copies.
     Made by `SchedLin` and its like, by the presets (`lehr.wsd` …), by `combine_scheds`, and from
     other schedules: `f + g`, `f * g` with schedules, numbers or lists of one number per group, and
-    the methods below. Each operation rounds once. A training of `steps` steps visits `pos = k / steps` for k = 0 … steps - 1.
+    the methods below. Each operation rounds once. A training of `steps` steps visits
+    `pos = k / steps` for k = 0 … steps - 1.
 
     Example:
         >>> from lehr import SchedCos
