@@ -35,7 +35,18 @@ def simple(groups):
         pair.map(lambda e: lehr.SchedNo(*e)),
         same_sign(groups).map(lambda e: lehr.SchedExp(*e)),
         st.tuples(pair, powers).map(lambda t: lehr.SchedPoly(*t[0], t[1])),
+        st.tuples(pair, bounds).map(lambda t: lehr.SchedTanh(*t[0], *t[1])),
     )
+
+
+bounds = st.tuples(st.floats(-90, 90), st.floats(0.01, 10)).map(lambda t: (t[0], t[0] + t[1]))
+
+
+def inverse_sqrt(groups):
+    """Alone among the shapes it has no value far outside of [0, 1]."""
+    value = st.floats(1e-60, 1e60)
+    ends = value if groups is None else st.lists(value, min_size=groups, max_size=groups)
+    return st.tuples(ends, ends).map(lambda e: lehr.SchedInverseSqrt(*e))
 
 
 def combined(inner):
@@ -47,8 +58,27 @@ def combined(inner):
     return st.tuples(shares, st.lists(inner, min_size=1, max_size=4)).map(combine)
 
 
+def made(inner):
+    """What the algebra makes of schedules; factors stay small, so that no value overflows."""
+    return st.one_of(
+        st.tuples(inner, inner).map(lambda t: t[0] + t[1]),
+        st.tuples(inner, st.floats(-10, 10)).map(lambda t: t[0] * t[1]),
+        st.tuples(inner, st.floats(0, 10), st.floats(0.1, 10)).map(
+            lambda t: t[0] * lehr.SchedCos(t[1], t[2])
+        ),
+        st.tuples(inner, finite, finite).map(lambda t: t[0].clip(*sorted(t[1:]))),
+        inner.map(lambda f: f.clip(high=1.0)),
+        inner.map(lambda f: f.reverse()),
+        st.tuples(inner, positions, positions).map(lambda t: t[0].part(*t[1:])),
+        st.tuples(inner, powers).map(lambda t: t[0].warp(t[1])),
+        st.tuples(inner, st.integers(1, 5), st.floats(0.5, 2)).map(lambda t: t[0].repeat(*t[1:])),
+        st.tuples(inner, inner, positions).map(lambda t: t[0].then(*t[1:])),
+    )
+
+
 def schedules(groups=None):
-    return st.recursive(simple(groups), combined, max_leaves=8)
+    base = st.one_of(simple(groups), inverse_sqrt(groups))
+    return st.recursive(base, lambda inner: combined(inner) | made(inner), max_leaves=8)
 
 
 any_schedule = st.sampled_from([None, None, 1, 3]).flatmap(schedules)

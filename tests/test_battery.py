@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import any_schedule, finite, positions, same_sign, schedules, simple
+from strategies import any_schedule, combined, finite, positions, same_sign, schedules, simple
 
 ONE_OF_EACH = [
     lehr.SchedLin(0, 2),
@@ -24,6 +24,21 @@ ONE_OF_EACH = [
         [0.3, 0.2, 0.5], [lehr.SchedLin(0, 1), lehr.SchedNo(1, 1), lehr.SchedCos(1, 0)]
     ),
     lehr.combined_cos(0.25, 4e-5, 1e-3, 1e-8),
+    lehr.SchedInverseSqrt(1e-3, 1e-5),
+    lehr.SchedTanh(1e-3, 1e-6),
+    lehr.SchedTanh(1, 2, -2.0, 5),
+    lehr.SchedLin(0, 1) + 0.5,
+    [1.0, 2.0] * lehr.SchedLin(0, 1),
+    lehr.SchedLin(0, 1) * lehr.SchedCos(1, 0.1),
+    lehr.SchedLin(0, 1).clip(0.2, 0.8),
+    lehr.SchedLin(0, 1).clip(high=[0.2, 0.8]),
+    lehr.combined_cos(0.25, 4e-5, 1e-3, 1e-8).reverse(),
+    lehr.combined_cos(0.25, 4e-5, 1e-3, 1e-8).part(0.1, 0.7),
+    lehr.SchedCos(1, 0).warp(1.5),
+    lehr.SchedCos(1, 0).repeat(3, 1.5),
+    lehr.SchedCos(1, 0).then(lehr.SchedLin(0, 3), 0.3),
+    lehr.wsd(1e-3, stable="rsqrt", decay_shape="power", power=1.5),
+    lehr.cyclic(0.1, [1, 2], cycles=2.5, mode="exp_range", gamma=0.5),
     lehr.SchedCos([1.0, 2.0], 0),
     lehr.combined_cos(0.25, [0.25, 0.5], [0.5, 1], 0),
 ]
@@ -51,7 +66,7 @@ def test_array_call_equals_scalar_calls_outside_the_unit_interval(schedule, pos)
     assert bits(many.ravel()) == bits(np.ravel([schedule(at) for at in pos]))
 
 
-@given(schedules().filter(lambda s: "combine" in repr(s)), st.lists(st.floats(0, 3), min_size=1))
+@given(combined(simple(None)), st.lists(st.floats(0, 3), min_size=1))
 def test_combined_array_call_equals_scalar_calls_above_1(schedule, pos):
     assert bits(schedule(pos)) == bits([schedule(at) for at in pos])
 

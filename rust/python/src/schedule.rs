@@ -124,6 +124,10 @@ impl Schedule {
     #[getter]
     fn phases<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
+        if let Some((of, times, _)) = slf.get().0.as_repeat() {
+            let of = Self(of.clone()).into_py_any(py)?;
+            return PyTuple::new(py, vec![of.bind(py); times]);
+        }
         match slf.get().0.as_combined() {
             None => PyTuple::new(py, [slf]),
             Some((_, parts)) => {

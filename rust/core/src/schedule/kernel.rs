@@ -19,14 +19,14 @@ pub(crate) enum Kernel {
     Tanh { start: f64, end: f64, from_start: TanhSide, from_end: TanhSide },
 }
 
-/// `M factor / (a + b M)`, with `M = exp(rate r) - 1`: the share that is left at the distance `r`
+/// `(exp(rate r) - 1) factor / (a exp(rate r) + 1 / a)`: the share that is left at the distance `r`
 /// from one end of a tanh, exact where it is small.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TanhSide {
     rate: f64,
     factor: f64,
     a: f64,
-    b: f64,
+    inverse: f64,
 }
 
 /// How far `r` may pass 1/2 by rounding.
@@ -187,12 +187,12 @@ pub(super) fn tanh_between(start: f64, end: f64, lower: f64, upper: f64) -> Kern
     let twice_cosh = |x: f64| exp(x) + exp(-x);
     // 2 sinh(d) = (exp(2 d) - 1) / exp(d).
     let width = upper - lower;
-    let twice_sinh = math::exp_less_one_any(2.0 * width) * exp(-width);
+    let twice_sinh = math::exp_less_one_any(2.0 * width).0 * exp(-width);
     let side = |near: f64, far: f64| TanhSide {
         rate: 2.0 * width,
         factor: twice_cosh(far) / twice_sinh,
-        a: twice_cosh(near),
-        b: exp(near),
+        a: exp(near),
+        inverse: exp(-near),
     };
     Kernel::Tanh { start, end, from_start: side(lower, upper), from_end: side(-upper, -lower) }
 }
@@ -209,6 +209,6 @@ pub(crate) fn tanh(
 ) -> f64 {
     let side = if near.from_end { from_end } else { from_start };
     let y = (near.r + near.lo) * side.rate;
-    let grown = math::exp_less_one_any(y.clamp(-700.0, 700.0));
-    mix(start, end, near, grown * side.factor / (side.a + side.b * grown))
+    let (grown, exp) = math::exp_less_one_any(y.clamp(-500.0, 500.0));
+    mix(start, end, near, grown * side.factor / (side.a * exp + side.inverse))
 }
