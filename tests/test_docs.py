@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # What these need is installed where tests/peers/test_docs.py runs them.
-PEERS = ("hosts.md", "sweeping.md")
+PEERS = ("hosts.md", "sweeping.md", "export.md")
 PAGES = [page for page in PAGES if "```python" in page.read_text() and page.name not in PEERS]
 MODULES = [m.name for m in pkgutil.walk_packages(lehr.__path__, "lehr.") if m.name != "lehr._core"]
 

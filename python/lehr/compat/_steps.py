@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lehr import Schedule
 
 
-def phases(steps: int, parts: Iterable[tuple[int, Schedule]]) -> Schedule:
+def phases(steps: int, parts: Iterable[tuple[float, Schedule]]) -> Schedule:
     """Return the schedule over `steps` steps that runs schedules one after the other.
 
     What lies behind the end of the run is cut off, and where the phases end before it the last
@@ -22,7 +22,7 @@ def phases(steps: int, parts: Iterable[tuple[int, Schedule]]) -> Schedule:
     Args:
         steps: Steps of the run, at least 1.
         parts: Of each phase its length in steps, at least 0, and its schedule; at least one has a
-            length.
+            length. A phase need not end at a whole step.
 
     Raises:
         TypeError: `steps` is no integer.
@@ -30,7 +30,7 @@ def phases(steps: int, parts: Iterable[tuple[int, Schedule]]) -> Schedule:
     """
     steps = at_least_one(steps, "steps")
     shares, scheds = [], []
-    left = steps
+    left: float = steps
     for length, schedule in parts:
         kept = min(length, left)
         if kept == 0:

@@ -16,8 +16,9 @@ from itertools import accumulate, pairwise
 from operator import mul
 from typing import TYPE_CHECKING, Any
 
-from lehr import SchedCos, SchedExp, SchedLin, SchedNo, Schedule, _core, multistep, polynomial
+from lehr import SchedCos, SchedExp, SchedLin, SchedNo, Schedule, multistep, polynomial
 from lehr.arguments import at_least_one, integer
+from lehr.compat._arguments import at_least_zero, number, positive, share
 from lehr.compat._steps import phases
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def warmup_cosine_decay_schedule(
     Reference:
         optax, `warmup_cosine_decay_schedule`.
     """
-    warmup_steps = _at_least_zero(warmup_steps, "warmup_steps")
+    warmup_steps = at_least_zero(warmup_steps, "warmup_steps")
     if integer(decay_steps, "decay_steps") <= warmup_steps:
         message = f"`decay_steps` must be above `warmup_steps`, {warmup_steps}, got {decay_steps}"
         raise ValueError(message)
@@ -172,9 +173,9 @@ def cosine_onecycle_schedule(
         Learning Rates", 2017.
     """
     length = at_least_one(transition_steps, "transition_steps")
-    rise = int(_share(pct_start, "pct_start") * length)
-    first = 1 / _positive(div_factor, "div_factor")
-    last = first / _positive(final_div_factor, "final_div_factor")
+    rise = int(share(pct_start, "pct_start") * length)
+    first = 1 / positive(div_factor, "div_factor")
+    last = first / positive(final_div_factor, "final_div_factor")
     curve = [(rise, SchedCos(first, 1)), (length - rise, SchedCos(1, last))]
     return phases(steps, [*curve, (steps, SchedNo(last, last))]) * peak_value
 
@@ -223,13 +224,13 @@ def linear_onecycle_schedule(
         Smith and Topin, as in `cosine_onecycle_schedule`.
     """
     length = at_least_one(transition_steps, "transition_steps")
-    shares = _share(pct_start, "pct_start"), _share(pct_final, "pct_final")
+    shares = share(pct_start, "pct_start"), share(pct_final, "pct_final")
     rise, back = (int(share * length) for share in shares)
     if back < rise:
         message = f"`pct_final` must be at least `pct_start`, {pct_start}, got {pct_final}"
         raise ValueError(message)
-    first = 1 / _positive(div_factor, "div_factor")
-    last = first / _positive(final_div_factor, "final_div_factor")
+    first = 1 / positive(div_factor, "div_factor")
+    last = first / positive(final_div_factor, "final_div_factor")
     curve = [(rise, SchedLin(first, 1)), (back - rise, SchedLin(1, first))]
     tail = [(length - back, SchedLin(first, last)), (steps, SchedNo(last, last))]
     return phases(steps, curve + tail) * peak_value
@@ -306,7 +307,7 @@ def join_schedules(
     Reference:
         optax, `join_schedules`.
     """
-    schedules, boundaries = list(schedules), [_at_least_zero(b, "boundaries") for b in boundaries]
+    schedules, boundaries = list(schedules), [at_least_zero(b, "boundaries") for b in boundaries]
     if len(schedules) != len(boundaries) + 1:
         message = (
             "`boundaries` must be one less than `schedules`, got "
@@ -403,8 +404,8 @@ def polynomial_schedule(
     Reference:
         optax, `polynomial_schedule`.
     """
-    begin = _at_least_zero(transition_begin, "transition_begin")
-    length = _at_least_zero(transition_steps, "transition_steps")
+    begin = at_least_zero(transition_begin, "transition_begin")
+    length = at_least_zero(transition_steps, "transition_steps")
     transition = polynomial(init_value, end_value, power)
     still = SchedNo(init_value, init_value)
     if not length:
@@ -456,8 +457,8 @@ def exponential_decay(
     """
     steps = at_least_one(steps, "steps")
     length = at_least_one(transition_steps, "transition_steps")
-    begin = _at_least_zero(transition_begin, "transition_begin")
-    rate = _positive(decay_rate, "decay_rate")
+    begin = at_least_zero(transition_begin, "transition_begin")
+    rate = positive(decay_rate, "decay_rate")
     if staircase:
         milestones = range(begin + length, steps, length)
         decay: Schedule = multistep(1, [step / steps for step in milestones], rate)
@@ -602,7 +603,7 @@ def warmup_constant_schedule(
     Reference:
         optax, `warmup_constant_schedule`.
     """
-    warmup = (_at_least_zero(warmup_steps, "warmup_steps"), SchedLin(init_value, peak_value))
+    warmup = (at_least_zero(warmup_steps, "warmup_steps"), SchedLin(init_value, peak_value))
     return phases(steps, [warmup, (steps, SchedNo(peak_value, peak_value))])
 
 
@@ -649,7 +650,7 @@ def warmup_exponential_decay_schedule(
     Reference:
         optax, `warmup_exponential_decay_schedule`.
     """
-    warmup = (_at_least_zero(warmup_steps, "warmup_steps"), SchedLin(init_value, peak_value))
+    warmup = (at_least_zero(warmup_steps, "warmup_steps"), SchedLin(init_value, peak_value))
     decay = exponential_decay(
         peak_value,
         transition_steps,
@@ -664,7 +665,7 @@ def warmup_exponential_decay_schedule(
 
 def _cosine(start: _Ends, end: _Ends, exponent: Any) -> Schedule:
     """Return `end + (start - end) * ((1 + cos(pi pos)) / 2) ** exponent`."""
-    halves = 2 * _number(exponent, "exponent")
+    halves = 2 * number(exponent, "exponent")
     if halves not in range(1, 2 * MAX_EXPONENT + 1):
         message = (
             f"`exponent` must be a multiple of 0.5 from 0.5 to {MAX_EXPONENT}, as only these are "
@@ -691,44 +692,9 @@ def _levels(boundaries_and_scales: Mapping[int, float] | None) -> tuple[list[int
     """Return the lengths between boundaries, and the running products of the factors from 1 on."""
     scales = dict(sorted((boundaries_and_scales or {}).items()))
     for boundary, scale in scales.items():
-        _at_least_zero(boundary, "boundaries_and_scales")
-        if _number(scale, f"boundaries_and_scales[{boundary}]") < 0:
+        at_least_zero(boundary, "boundaries_and_scales")
+        if number(scale, f"boundaries_and_scales[{boundary}]") < 0:
             message = f"`boundaries_and_scales[{boundary}]` must be at least 0, got {scale}"
             raise ValueError(message)
     lengths = [stop - start for start, stop in pairwise([0, *scales])]
     return lengths, list(accumulate([1.0, *scales.values()], mul))
-
-
-def _at_least_zero(value: Any, name: str) -> int:
-    """Return an argument that is a number of steps and may be 0."""
-    count = integer(value, name)
-    if count < 0:
-        message = f"`{name}` must be at least 0, got {value}"
-        raise ValueError(message)
-    return count
-
-
-def _positive(value: Any, name: str) -> float:
-    """Return a number that must be above 0."""
-    number = _number(value, name)
-    if number <= 0:
-        message = f"`{name}` must be above 0, got {value}"
-        raise ValueError(message)
-    return number
-
-
-def _share(value: Any, name: str) -> float:
-    """Return a number that must be in [0, 1]."""
-    number = _number(value, name)
-    if not 0 <= number <= 1:
-        message = f"`{name}` must be in [0, 1], got {value}"
-        raise ValueError(message)
-    return number
-
-
-def _number(value: Any, name: str) -> float:
-    """Return a finite number."""
-    if not hasattr(value, "__float__"):
-        message = f"`{name}` must be a number, got {value!r}"
-        raise TypeError(message)
-    return _core.group_values(value, 1, name)[0]

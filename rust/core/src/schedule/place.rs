@@ -88,7 +88,9 @@ impl Span {
     #[inline(always)]
     pub(crate) fn near<const NESTED: bool>(&self, pos: Pos) -> Near {
         let hi = if pos.hi < self.floor { self.floor } else { pos.hi };
-        let lo = if pos.hi < self.floor { 0.0 } else { pos.lo };
+        // The low part of a position at the floor can lie below it.
+        let above = pos.hi > self.floor || (pos.hi == self.floor && pos.lo > 0.0);
+        let lo = if above { pos.lo } else { 0.0 };
         let after = hi - self.start;
         let after_lo = (hi - after) - self.start;
         let before = self.end - hi;
