@@ -2,10 +2,11 @@
 
 use fearless_simd::{Level, dispatch};
 
-use super::kernel::{self, Kernel};
+use super::kernel::{self, ExactPower, Kernel};
 use super::place::{Near, Pos, Span};
 use super::{Body, Combined, Kernels, Part, Schedule, Shape, Simple};
 use crate::error::{Error, Result, value_error};
+use crate::math::Factor;
 
 /// Positions evaluated together: small enough for the first-level cache.
 pub(super) const CHUNK: usize = 256;
@@ -72,6 +73,9 @@ impl Schedule {
             return Err(value_error!("`steps` must be at least 1, got 0"));
         }
         let denominator = if end { (steps - 1).max(1) } else { steps } as f64;
+        if let Some(values) = self.values_of_kernels(steps, denominator)? {
+            return Ok(values);
+        }
         self.fill(steps, |first, chunk| {
             let first = first as f64;
             for (i, pos) in (0_i32..).zip(chunk) {
@@ -80,24 +84,56 @@ impl Schedule {
         })
     }
 
+    /// The short way to [`Schedule::values`]: one kernel a phase, which knows its steps.
+    fn values_of_kernels(&self, steps: usize, denominator: f64) -> Result<Option<Vec<f64>>> {
+        let level = Level::new();
+        match &*self.0 {
+            Body::Simple(Simple { kernels: Kernels::One(kernel), .. }) => {
+                let mut out = zeros(steps, 1)?;
+                for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+                    let local = WholeSteps { first: (block * BLOCK) as f64, denominator };
+                    kernel_run(kernel, level, &local, out);
+                }
+                Ok(Some(out))
+            }
+            Body::Combined(combined)
+                if combined.stretches.iter().all(|one| one.kernel.is_some()) =>
+            {
+                let mut out = zeros(steps, 1)?;
+                let mut first = 0;
+                for (index, stretch) in combined.stretches.iter().enumerate() {
+                    let next = combined.stretches.get(index + 1);
+                    let end = next.map_or(steps, |next| {
+                        first_step(next.span.threshold, first, steps, denominator)
+                    });
+                    if let Some(kernel) = &stretch.kernel {
+                        for (block, out) in out[first..end].chunks_mut(BLOCK).enumerate() {
+                            let first = (first + block * BLOCK) as f64;
+                            let local = StepsIn { span: stretch.span, first, denominator };
+                            kernel_run(kernel, level, &local, out);
+                        }
+                    }
+                    first = end;
+                }
+                Ok(Some(out))
+            }
+            Body::Repeat(repeat) => repeat.run.values_of_kernels(steps, denominator),
+            _ => Ok(None),
+        }
+    }
+
     /// Evaluate `count` positions, written chunk by chunk by `positions(first, chunk)`.
     fn fill(&self, count: usize, positions: impl Fn(usize, &mut [f64])) -> Result<Vec<f64>> {
         let width = self.groups().unwrap_or(1);
-        let too_large =
-            || Error::Memory(format!("{count} positions of {width} values do not fit into memory"));
-        let size = count.checked_mul(width).ok_or_else(too_large)?;
-        let mut out = Vec::new();
-        out.try_reserve_exact(size).map_err(|_| too_large())?;
+        let mut out = zeros(count, width)?;
         let level = Level::new();
         let mut hi = [0.0; CHUNK];
         let lo = [0.0; CHUNK];
-        let mut values = vec![0.0; CHUNK.min(count) * width];
-        for first in (0..count).step_by(CHUNK) {
-            let n = CHUNK.min(count - first);
-            dispatch!(level, _simd => positions(first, &mut hi[..n]));
-            self.chunk::<false>(level, &hi[..n], &lo[..n], &mut values[..n * width])?;
-            check_values(&values[..n * width], &hi[..n])?;
-            out.extend_from_slice(&values[..n * width]);
+        for (chunk, out) in out.chunks_mut(CHUNK * width).enumerate() {
+            let n = out.len() / width;
+            dispatch!(level, _simd => positions(chunk * CHUNK, &mut hi[..n]));
+            self.chunk::<false>(level, &hi[..n], &lo[..n], out)?;
+            check_values(out, &hi[..n])?;
         }
         Ok(out)
     }
@@ -289,13 +325,14 @@ impl Kernels {
         out: &mut [f64],
     ) {
         let width = out.len() / hi.len().max(1);
+        let local = PositionsIn::<NESTED> { span: *span, hi, lo };
         if width == 1 {
-            kernel_run::<NESTED>(self.get(0), level, span, hi, lo, out);
+            kernel_run(self.get(0), level, &local, out);
             return;
         }
         let mut column = [0.0; CHUNK];
         for group in 0..width {
-            kernel_run::<NESTED>(self.get(group), level, span, hi, lo, &mut column[..hi.len()]);
+            kernel_run(self.get(group), level, &local, &mut column[..hi.len()]);
             for (row, value) in column[..hi.len()].iter().enumerate() {
                 out[row * width + group] = *value;
             }
@@ -310,55 +347,160 @@ impl Kernels {
     }
 }
 
-/// One group's values at positions that all lie in `span`.
-fn kernel_run<const NESTED: bool>(
-    kernel: &Kernel,
-    level: Level,
-    span: &Span,
-    hi: &[f64],
-    lo: &[f64],
-    out: &mut [f64],
-) {
-    let span = *span;
+/// Room for `width` values at each of `count` positions.
+fn zeros(count: usize, width: usize) -> Result<Vec<f64>> {
+    let too_large =
+        || Error::Memory(format!("{count} positions of {width} values do not fit into memory"));
+    let size = count.checked_mul(width).ok_or_else(too_large)?;
+    let mut out = Vec::new();
+    out.try_reserve_exact(size).map_err(|_| too_large())?;
+    out.resize(size, 0.0);
+    Ok(out)
+}
+
+/// The first step, from `first` on, whose position is at or above `threshold`; `steps` if none is.
+fn first_step(threshold: f64, first: usize, steps: usize, denominator: f64) -> usize {
+    let (mut low, mut high) = (first, steps);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if (middle as f64) / denominator >= threshold {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
+}
+
+/// Steps counted in one `i32`, whose conversion to float64 vectorises.
+const BLOCK: usize = 1 << 16;
+
+/// Places in one phase.
+trait Local {
+    /// Write the value at each place.
+    fn each(&self, out: &mut [f64], value: impl Fn(Near) -> f64);
+    /// Whether all are within the whole schedule.
+    fn inside(&self) -> bool;
+}
+
+/// Positions that all lie in a span.
+struct PositionsIn<'a, const NESTED: bool> {
+    span: Span,
+    hi: &'a [f64],
+    lo: &'a [f64],
+}
+
+impl<const NESTED: bool> Local for PositionsIn<'_, NESTED> {
+    #[inline(always)]
+    fn each(&self, out: &mut [f64], value: impl Fn(Near) -> f64) {
+        let span = self.span;
+        for ((out, &hi), &lo) in out.iter_mut().zip(self.hi).zip(self.lo) {
+            *out = value(span.near::<NESTED>(Pos { hi, lo }));
+        }
+    }
+
+    fn inside(&self) -> bool {
+        self.hi.iter().fold(true, |all, pos| all & (*pos >= 0.0) & (*pos <= 1.0))
+    }
+}
+
+/// Steps of a training, from `first` on, that all lie in a span.
+struct StepsIn {
+    span: Span,
+    first: f64,
+    denominator: f64,
+}
+
+impl Local for StepsIn {
+    #[inline(always)]
+    fn each(&self, out: &mut [f64], value: impl Fn(Near) -> f64) {
+        let Self { span, first, denominator } = *self;
+        for (index, out) in (0_i32..).zip(out) {
+            let hi = (first + f64::from(index)) / denominator;
+            *out = value(span.near::<false>(Pos { hi, lo: 0.0 }));
+        }
+    }
+
+    fn inside(&self) -> bool {
+        true
+    }
+}
+
+/// Steps of a training, from `first` on, under a bare schedule.
+struct WholeSteps {
+    first: f64,
+    denominator: f64,
+}
+
+impl Local for WholeSteps {
+    #[inline(always)]
+    fn each(&self, out: &mut [f64], value: impl Fn(Near) -> f64) {
+        let Self { first, denominator } = *self;
+        for (index, out) in (0_i32..).zip(out) {
+            let hi = (first + f64::from(index)) / denominator;
+            *out = value(Pos { hi, lo: 0.0 }.near());
+        }
+    }
+
+    fn inside(&self) -> bool {
+        true
+    }
+}
+
+/// One group's values at places in one phase, at most [`BLOCK`] of them.
+fn kernel_run(kernel: &Kernel, level: Level, local: &impl Local, out: &mut [f64]) {
     // The vectorised bodies hold within [0, 1]; outside, the scalar path takes over.
-    let inside = hi.iter().fold(true, |all, pos| all & (*pos >= 0.0) & (*pos <= 1.0));
     match *kernel {
         Kernel::Constant(value) => out.fill(value),
         Kernel::Lin { start, end } => {
-            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| kernel::lin(start, end, near)));
+            dispatch!(level, _simd => local.each(out, |near| kernel::lin(start, end, near)));
         }
-        Kernel::Cos { start, end } if inside => {
-            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| kernel::cos(start, end, near)));
+        Kernel::Cos { start, end } if local.inside() => {
+            dispatch!(level, _simd => local.each(out, |near| kernel::cos(start, end, near)));
         }
-        Kernel::Exp { start, end, log_ratio } if inside => {
-            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| {
+        Kernel::Exp { start, end, log_ratio } if local.inside() => {
+            dispatch!(level, _simd => local.each(out, |near| {
                 kernel::exp(start, end, &log_ratio, near)
             }));
         }
+        Kernel::Poly { start, end, power } if local.inside() => {
+            poly_run(start, end, power, level, local, out);
+        }
         Kernel::InverseSqrt { start, end, from_start, from_end } => {
-            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| {
+            dispatch!(level, _simd => local.each(out, |near| {
                 kernel::inverse_sqrt(start, end, from_start, from_end, near)
             }));
         }
         Kernel::Tanh { start, end, from_start, from_end } => {
-            dispatch!(level, _simd => each::<NESTED>(span, hi, lo, out, |near| {
+            dispatch!(level, _simd => local.each(out, |near| {
                 kernel::tanh(start, end, &from_start, &from_end, near)
             }));
         }
-        _ => each::<NESTED>(span, hi, lo, out, |near| kernel.value(near)),
+        _ => local.each(out, |near| kernel.value(near)),
     }
 }
 
-#[inline(always)]
-fn each<const NESTED: bool>(
-    span: Span,
-    hi: &[f64],
-    lo: &[f64],
-    out: &mut [f64],
-    value: impl Fn(Near) -> f64,
-) {
-    for ((out, &hi), &lo) in out.iter_mut().zip(hi).zip(lo) {
-        *out = value(span.near::<NESTED>(Pos { hi, lo }));
+/// A loop for each way to take a power, so that none of them branches.
+fn poly_run(start: f64, end: f64, power: f64, level: Level, local: &impl Local, out: &mut [f64]) {
+    match kernel::exact_power(power) {
+        Some(ExactPower::One) => dispatch!(level, _simd => local.each(out, |near| {
+            kernel::mixed(start, end, kernel::rounded(near))
+        })),
+        Some(ExactPower::Square) => dispatch!(level, _simd => local.each(out, |near| {
+            kernel::mixed(start, end, kernel::square(near))
+        })),
+        Some(ExactPower::Cube) => dispatch!(level, _simd => local.each(out, |near| {
+            kernel::mixed(start, end, kernel::cube(near))
+        })),
+        Some(ExactPower::Root) => dispatch!(level, _simd => local.each(out, |near| {
+            kernel::mixed(start, end, kernel::rounded(near).sqrt())
+        })),
+        None => {
+            let power = Factor::new((power, 0.0));
+            dispatch!(level, _simd => local.each(out, |near| {
+                kernel::mixed(start, end, kernel::power_inside(&power, near))
+            }));
+        }
     }
 }
 

@@ -114,31 +114,89 @@ fn exponent(start: f64, end: f64, log_ratio: &Factor, near: Near) -> (f64, f64, 
 
 /// `(1 - p^power) start + p^power end`.
 fn poly(start: f64, end: f64, power: f64, near: Near) -> f64 {
-    let share = power_of(power, near);
+    mixed(start, end, power_of(power, near))
+}
+
+/// `(1 - share) start + share end`.
+#[inline(always)]
+pub(crate) fn mixed(start: f64, end: f64, share: f64) -> f64 {
     (1.0 - share) * start + share * end
 }
 
 /// `p^power`.
 fn power_of(power: f64, near: Near) -> f64 {
-    let (p, p_lo) = near.start_pair();
-    let rounded = p + p_lo;
-    // The common powers by exact operations: exact where the result is representable.
-    if power == 1.0 {
-        rounded
-    } else if power == 2.0 {
-        rounded * rounded
-    } else if power == 3.0 {
-        rounded * rounded * rounded
-    } else if power == 0.5 {
-        rounded.sqrt()
-    } else if rounded == 0.0 {
-        0.0
-    } else {
-        let (ln, ln_lo) = math::ln(p.abs(), if p < 0.0 { -p_lo } else { p_lo });
-        let (y, y_lo) = Factor::new((power, 0.0)).times(ln, ln_lo);
-        let magnitude = math::scaled_exp_any(1.0, y, y_lo);
-        if p < 0.0 && power % 2.0 != 0.0 { -magnitude } else { magnitude }
+    match exact_power(power) {
+        Some(ExactPower::One) => rounded(near),
+        Some(ExactPower::Square) => square(near),
+        Some(ExactPower::Cube) => cube(near),
+        Some(ExactPower::Root) => rounded(near).sqrt(),
+        None => power_anywhere(power, near),
     }
+}
+
+/// The common powers, by exact operations: exact where the result is representable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ExactPower {
+    One,
+    Square,
+    Cube,
+    Root,
+}
+
+#[inline(always)]
+pub(crate) fn exact_power(power: f64) -> Option<ExactPower> {
+    if power == 1.0 {
+        Some(ExactPower::One)
+    } else if power == 2.0 {
+        Some(ExactPower::Square)
+    } else if power == 3.0 {
+        Some(ExactPower::Cube)
+    } else if power == 0.5 {
+        Some(ExactPower::Root)
+    } else {
+        None
+    }
+}
+
+/// `p` as one number.
+#[inline(always)]
+pub(crate) fn rounded(near: Near) -> f64 {
+    let (p, p_lo) = near.start_pair();
+    p + p_lo
+}
+
+#[inline(always)]
+pub(crate) fn square(near: Near) -> f64 {
+    let p = rounded(near);
+    p * p
+}
+
+#[inline(always)]
+pub(crate) fn cube(near: Near) -> f64 {
+    let p = rounded(near);
+    p * p * p
+}
+
+/// `p^power` for `p` of at least 0 and at most 1, without a branch.
+#[inline(always)]
+pub(crate) fn power_inside(power: &Factor, near: Near) -> f64 {
+    let (p, p_lo) = near.start_pair();
+    let (ln, ln_lo) = math::ln(p, p_lo);
+    let (y, y_lo) = power.times(ln, ln_lo);
+    let value = math::scaled_exp(1.0, y.clamp(-1400.0, 700.0), y_lo);
+    if p + p_lo == 0.0 { 0.0 } else { value }
+}
+
+/// `p^power` for any `p`.
+fn power_anywhere(power: f64, near: Near) -> f64 {
+    let (p, p_lo) = near.start_pair();
+    if p + p_lo == 0.0 {
+        return 0.0;
+    }
+    let (ln, ln_lo) = math::ln(p.abs(), if p < 0.0 { -p_lo } else { p_lo });
+    let (y, y_lo) = Factor::new((power, 0.0)).times(ln, ln_lo);
+    let magnitude = math::scaled_exp_any(1.0, y, y_lo);
+    if p < 0.0 && power % 2.0 != 0.0 { -magnitude } else { magnitude }
 }
 
 /// Prepare `1 / sqrt(q / start^2 + p / end^2)`.
