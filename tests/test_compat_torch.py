@@ -29,10 +29,15 @@ from lehr.compat import torch as compat
         (lambda: compat.CosineAnnealingWarmRestarts(1, 2, 0, steps=9), ValueError, "`T_mult` .* 0"),
         (lambda: compat.OneCycleLR(1), ValueError, "`total_steps`, or `epochs` and"),
         (lambda: compat.OneCycleLR(1, 9, pct_start=1.5), ValueError, "`pct_start` .* got 1.5"),
-        (lambda: compat.OneCycleLR(1, 9, pct_start=0.6, three_phase=True), ValueError, "0.5 with"),
+        (
+            lambda: compat.OneCycleLR(1, 9, pct_start=0.8, three_phase=True),
+            ValueError,
+            "third phase",
+        ),
         (lambda: compat.OneCycleLR(1, 9, anneal_strategy="x"), ValueError, '"cos" or "linear"'),
         (lambda: compat.OneCycleLR(1, 9, div_factor=0), ValueError, "`div_factor` must be above 0"),
         (lambda: compat.CyclicLR(0, 1, 0, steps=9), ValueError, "`step_size_up` must be above 0"),
+        (lambda: compat.CyclicLR(0, 1, scale_fn=abs, steps=9), TypeError, "`scale_fn` .* multiply"),
         (lambda: compat.CyclicLR(0, 1, mode="x", steps=9), ValueError, "`mode` must be one of"),
         (lambda: compat.LambdaLR(1, 3, steps=9), TypeError, "`lr_lambda` must be a function"),
         (

@@ -11,25 +11,15 @@ Reference:
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from lehr import (
-    SchedCos,
-    SchedExp,
-    SchedLin,
-    SchedNo,
-    Schedule,
-    combine_scheds,
-    cyclic,
-    multistep,
-    polynomial,
-)
+from lehr import SchedCos, SchedLin, SchedNo, Schedule, combine_scheds, multistep, polynomial
 from lehr._extras import need
 from lehr.arguments import at_least_one
-from lehr.compat._arguments import at_least_zero, ends, number, positive, share
+from lehr.compat._arguments import at_least_zero, ends, positive, share
 from lehr.compat._steps import phases
+from lehr.compat._torch_curves import OfStep, cycle_steps, one_cycle, powers, scaled, waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -67,6 +57,9 @@ def StepLR(lr: _Ends, step_size: int, gamma: float = 0.1, *, steps: int) -> Sche
         gamma: The factor, at least 0.
         steps: Steps to span, at least 1.
 
+    Returns:
+        A schedule of `steps` steps.
+
     Raises:
         TypeError: An argument is of the wrong kind.
         ValueError: An argument is out of range.
@@ -96,6 +89,9 @@ def MultiStepLR(
         gamma: The factor, at least 0.
         steps: Steps to span, at least 1.
 
+    Returns:
+        A schedule of `steps` steps.
+
     Raises:
         TypeError: An argument is of the wrong kind.
         ValueError: An argument is out of range.
@@ -115,8 +111,7 @@ def MultiStepLR(
         if step < total
     ]
     schedule: Schedule = multistep(1.0, reached, gamma)
-    scaled: Schedule = schedule * ends(lr, "lr")
-    return scaled
+    return scaled(schedule, lr)
 
 
 def ConstantLR(lr: _Ends, factor: float = 1.0 / 3, total_iters: int = 5, *, steps: int) -> Schedule:
@@ -130,6 +125,9 @@ def ConstantLR(lr: _Ends, factor: float = 1.0 / 3, total_iters: int = 5, *, step
         factor: In [0, 1].
         total_iters: Steps with the factor, at least 0.
         steps: Steps to span, at least 1.
+
+    Returns:
+        A schedule of `steps` steps.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -145,10 +143,8 @@ def ConstantLR(lr: _Ends, factor: float = 1.0 / 3, total_iters: int = 5, *, step
     """
     low = share(factor, "factor")
     reduced = (at_least_zero(total_iters, "total_iters"), SchedNo(low, low))
-    scaled: Schedule = phases(
-        steps, [reduced, (at_least_one(steps, "steps"), SchedNo(1, 1))]
-    ) * ends(lr, "lr")
-    return scaled
+    whole = (at_least_one(steps, "steps"), SchedNo(1, 1))
+    return scaled(phases(steps, [reduced, whole]), lr)
 
 
 def LinearLR(
@@ -170,6 +166,9 @@ def LinearLR(
         total_iters: Steps until the end, at least 1.
         steps: Steps to span, at least 1.
 
+    Returns:
+        A schedule of `steps` steps.
+
     Raises:
         TypeError: An argument is of the wrong kind.
         ValueError: An argument is out of range.
@@ -184,10 +183,7 @@ def LinearLR(
     """
     positive(start_factor, "start_factor")
     line = SchedLin(share(start_factor, "start_factor"), share(end_factor, "end_factor"))
-    scaled: Schedule = phases(steps, [(at_least_one(total_iters, "total_iters"), line)]) * ends(
-        lr, "lr"
-    )
-    return scaled
+    return scaled(phases(steps, [(at_least_one(total_iters, "total_iters"), line)]), lr)
 
 
 def ExponentialLR(lr: _Ends, gamma: float, *, steps: int) -> Schedule:
@@ -197,6 +193,9 @@ def ExponentialLR(lr: _Ends, gamma: float, *, steps: int) -> Schedule:
         lr: Rate at step 0: a number, or one per parameter group.
         gamma: The factor, above 0.
         steps: Steps to span, at least 1.
+
+    Returns:
+        A schedule of `steps` steps.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -210,8 +209,7 @@ def ExponentialLR(lr: _Ends, gamma: float, *, steps: int) -> Schedule:
     Reference:
         torch, `ExponentialLR`.
     """
-    scaled: Schedule = _powers(positive(gamma, "gamma"), steps) * ends(lr, "lr")
-    return scaled
+    return scaled(powers(positive(gamma, "gamma"), steps), lr)
 
 
 def PolynomialLR(lr: _Ends, total_iters: int = 5, power: float = 1.0, *, steps: int) -> Schedule:
@@ -224,6 +222,9 @@ def PolynomialLR(lr: _Ends, total_iters: int = 5, power: float = 1.0, *, steps: 
         total_iters: Steps until 0, at least 1.
         power: Above 0.
         steps: Steps to span, at least 1.
+
+    Returns:
+        A schedule of `steps` steps.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -238,10 +239,7 @@ def PolynomialLR(lr: _Ends, total_iters: int = 5, power: float = 1.0, *, steps: 
         torch, `PolynomialLR`.
     """
     decay = polynomial(1, 0, positive(power, "power"))
-    scaled: Schedule = phases(steps, [(at_least_one(total_iters, "total_iters"), decay)]) * ends(
-        lr, "lr"
-    )
-    return scaled
+    return scaled(phases(steps, [(at_least_one(total_iters, "total_iters"), decay)]), lr)
 
 
 def CosineAnnealingLR(lr: _Ends, T_max: int, eta_min: float = 0.0, *, steps: int) -> Schedule:
@@ -254,6 +252,9 @@ def CosineAnnealingLR(lr: _Ends, T_max: int, eta_min: float = 0.0, *, steps: int
         T_max: Steps of half a period, at least 1.
         eta_min: The lowest rate.
         steps: Steps to span, at least 1.
+
+    Returns:
+        A schedule of `steps` steps.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -288,6 +289,9 @@ def CosineAnnealingWarmRestarts(
         eta_min: The lowest rate.
         steps: Steps to span, at least 1.
 
+    Returns:
+        A schedule of `steps` steps.
+
     Raises:
         TypeError: An argument is of the wrong kind.
         ValueError: An argument is out of range.
@@ -316,10 +320,10 @@ def OneCycleLR(
     steps_per_epoch: int | None = None,
     pct_start: float = 0.3,
     anneal_strategy: str = "cos",
+    *,
     div_factor: float = 25.0,
     final_div_factor: float = 1e4,
     three_phase: bool = False,
-    *,
     steps: int | None = None,
 ) -> Schedule:
     """The rate of torch's 1cycle; for its momentum see `OneCycleLR_momentum`.
@@ -335,12 +339,15 @@ def OneCycleLR(
         total_steps: Steps of the cycle, at least 1; or else both of the next two.
         epochs: Epochs, at least 1.
         steps_per_epoch: Steps in each, at least 1.
-        pct_start: Share of the first phase, in [0, 1].
+        pct_start: Share of the first phase, in [0, 1]; one that leaves steps for the last.
         anneal_strategy: "cos" or "linear".
         div_factor: The highest rate over the first, above 0.
         final_div_factor: The first rate over the last, above 0.
         three_phase: Whether the second phase mirrors the first.
         steps: Steps to span; those of the cycle by default.
+
+    Returns:
+        A schedule of `steps` steps.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -357,12 +364,10 @@ def OneCycleLR(
     """
     start = 1 / positive(div_factor, "div_factor")
     end = start / positive(final_div_factor, "final_div_factor")
-    total = _cycle_steps(total_steps, epochs, steps_per_epoch)
+    total = cycle_steps(total_steps, epochs, steps_per_epoch)
     levels = (start, 1.0, start, end) if three_phase else (start, 1.0, end)
-    scaled: Schedule = _one_cycle(levels, total, pct_start, anneal_strategy, steps) * ends(
-        max_lr, "max_lr"
-    )
-    return scaled
+    cycle = one_cycle(levels, total, pct_start, anneal_strategy, steps)
+    return scaled(cycle, max_lr, "max_lr")
 
 
 def OneCycleLR_momentum(
@@ -371,10 +376,10 @@ def OneCycleLR_momentum(
     steps_per_epoch: int | None = None,
     pct_start: float = 0.3,
     anneal_strategy: str = "cos",
-    base_momentum: float = 0.85,
-    max_momentum: float = 0.95,
-    three_phase: bool = False,
     *,
+    base_momentum: _Ends = 0.85,
+    max_momentum: _Ends = 0.95,
+    three_phase: bool = False,
     steps: int | None = None,
 ) -> Schedule:
     """The momentum (or `betas[0]`) that torch's 1cycle runs beside the rate of `OneCycleLR`.
@@ -387,10 +392,13 @@ def OneCycleLR_momentum(
         steps_per_epoch: Steps in each.
         pct_start: Share of the first phase.
         anneal_strategy: "cos" or "linear".
-        base_momentum: The lowest momentum.
-        max_momentum: The highest.
+        base_momentum: The lowest momentum: a number, or one per parameter group.
+        max_momentum: The highest, likewise.
         three_phase: Whether the second phase mirrors the first.
         steps: Steps to span; those of the cycle by default.
+
+    Returns:
+        A schedule of `steps` steps.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -404,10 +412,10 @@ def OneCycleLR_momentum(
     Reference:
         torch, `OneCycleLR`.
     """
-    high, low = number(max_momentum, "max_momentum"), number(base_momentum, "base_momentum")
-    total = _cycle_steps(total_steps, epochs, steps_per_epoch)
+    high, low = ends(max_momentum, "max_momentum"), ends(base_momentum, "base_momentum")
+    total = cycle_steps(total_steps, epochs, steps_per_epoch)
     levels = (high, low, high, high) if three_phase else (high, low, high)
-    return _one_cycle(levels, total, pct_start, anneal_strategy, steps)
+    return one_cycle(levels, total, pct_start, anneal_strategy, steps)
 
 
 def CyclicLR(
@@ -417,6 +425,7 @@ def CyclicLR(
     step_size_down: float | None = None,
     mode: str = "triangular",
     gamma: float = 1.0,
+    scale_fn: None = None,
     *,
     steps: int,
 ) -> Schedule:
@@ -424,7 +433,7 @@ def CyclicLR(
 
     Lines from `base_lr` to `max_lr` in `step_size_up` steps, and back. The height of a wave is
     `max_lr - base_lr`; with "triangular2" half of that in every cycle more, with "exp_range" times
-    `gamma ** k`. torch's `scale_fn` is not taken: multiply by a schedule of your own.
+    `gamma ** k`.
 
     Args:
         base_lr: Where waves begin and end: a number, or one per parameter group.
@@ -433,7 +442,11 @@ def CyclicLR(
         step_size_down: Steps of the fall; as many by default.
         mode: "triangular", "triangular2" or "exp_range".
         gamma: Above 0.
+        scale_fn: None; for heights of your own, multiply by a schedule.
         steps: Steps to span, at least 1.
+
+    Returns:
+        A schedule of `steps` steps.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -447,12 +460,15 @@ def CyclicLR(
     Reference:
         torch, `CyclicLR`; Smith, Cyclical Learning Rates for Training Neural Networks, 2015.
     """
-    return _waves(base_lr, max_lr, step_size_up, step_size_down, mode, gamma, steps)
+    if scale_fn is not None:
+        message = f"`scale_fn` must be None, got {scale_fn!r}: multiply by a schedule instead"
+        raise TypeError(message)
+    return waves(base_lr, max_lr, step_size_up, step_size_down, mode, gamma, steps)
 
 
 def CyclicLR_momentum(
-    base_momentum: float = 0.8,
-    max_momentum: float = 0.9,
+    base_momentum: _Ends = 0.8,
+    max_momentum: _Ends = 0.9,
     step_size_up: float = 2000,
     step_size_down: float | None = None,
     mode: str = "triangular",
@@ -474,6 +490,9 @@ def CyclicLR_momentum(
         gamma: Above 0.
         steps: Steps to span, at least 1.
 
+    Returns:
+        A schedule of `steps` steps.
+
     Raises:
         TypeError: An argument is of the wrong kind.
         ValueError: An argument is out of range.
@@ -486,7 +505,7 @@ def CyclicLR_momentum(
     Reference:
         torch, `CyclicLR`.
     """
-    return _waves(max_momentum, base_momentum, step_size_up, step_size_down, mode, gamma, steps)
+    return waves(max_momentum, base_momentum, step_size_up, step_size_down, mode, gamma, steps)
 
 
 def LambdaLR(
@@ -500,6 +519,9 @@ def LambdaLR(
         lr: The rate: a number, or one per parameter group.
         lr_lambda: The function, or one per parameter group.
         steps: Steps to span, at least 1.
+
+    Returns:
+        A schedule of `steps` steps.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -518,9 +540,8 @@ def LambdaLR(
         if not callable(function):
             message = f"`lr_lambda` must be a function of the step, got {function!r}"
             raise TypeError(message)
-    of_step = _OfStep(tuple(functions), at_least_one(steps, "steps"))
-    scaled: Schedule = combine_scheds([1], [of_step]) * ends(lr, "lr")
-    return scaled
+    of_step = OfStep(tuple(functions), at_least_one(steps, "steps"))
+    return scaled(combine_scheds([1], [of_step]), lr)
 
 
 def SequentialLR(
@@ -529,12 +550,16 @@ def SequentialLR(
     """Run schedules one after the other, each from its own step 0.
 
     Schedule i + 1 has its first step at `milestones[i]`. In torch a `OneCycleLR` among them changes
-    the rates of those before it; here each is what it is alone.
+    the rates of those before it, and a `SequentialLR` or `ChainedScheduler` among them begins one
+    step ahead, or raises if it is not the first; here each is what it is alone.
 
     Args:
         schedulers: Schedules of this module, all made with the same `steps`.
         milestones: The first steps of all but the first; one less, none below the one before.
         steps: Steps to span, at least 1.
+
+    Returns:
+        A schedule of `steps` steps.
 
     Raises:
         TypeError: An argument is of the wrong kind.
@@ -584,6 +609,9 @@ def ChainedScheduler(schedulers: Sequence[Schedule], lr: _Ends = 1.0) -> Schedul
         schedulers: Schedules of this module made with a rate of 1, all with the same `steps`.
         lr: The rate: a number, or one per parameter group.
 
+    Returns:
+        A schedule of `steps` steps.
+
     Raises:
         TypeError: An argument is of the wrong kind.
         ValueError: There is no schedule.
@@ -603,8 +631,7 @@ def ChainedScheduler(schedulers: Sequence[Schedule], lr: _Ends = 1.0) -> Schedul
     product = schedulers[0]
     for one in schedulers[1:]:
         product = product * one
-    scaled: Schedule = product * ends(lr, "lr")
-    return scaled
+    return scaled(product, lr)
 
 
 def from_torch(scheduler: Any, steps: int | None = None) -> Schedule | dict[str, Schedule]:
@@ -614,8 +641,9 @@ def from_torch(scheduler: Any, steps: int | None = None) -> Schedule | dict[str,
 
     Args:
         scheduler: A scheduler of torch: all closed forms, `LambdaLR`, and `SequentialLR` and
-            `ChainedScheduler` of them.
-        steps: Steps to span; those of a `OneCycleLR` by default.
+            `ChainedScheduler` of them, in each other too.
+        steps: Steps to span; by default those of a `OneCycleLR`, alone or at the end of a
+            `SequentialLR`.
 
     Returns:
         The schedule, with one value per parameter group where their rates differ. Of a scheduler
@@ -634,220 +662,20 @@ def from_torch(scheduler: Any, steps: int | None = None) -> Schedule | dict[str,
         >>> lehr.compat.from_torch(peer, 5).values(5)
         array([8., 8., 4., 4., 2.])
     """
+    from lehr.compat import _torch_live as live
+
     kinds = need("torch", "from_torch").optim.lr_scheduler
-    if type(scheduler) is kinds.OneCycleLR and steps is None:
-        steps = scheduler.total_steps
     if not isinstance(scheduler, (kinds.LRScheduler, kinds.ReduceLROnPlateau)):
         message = f"`scheduler` must be a scheduler of torch, got {scheduler!r}"
         raise TypeError(message)
     if steps is None:
+        steps = live.length(scheduler)
+    if steps is None:
         message = f"`steps` must be given for a {type(scheduler).__name__}, which has no end"
         raise ValueError(message)
     total = at_least_one(steps, "steps")
-    rate = _convert(scheduler, total)
-    if not getattr(scheduler, "cycle_momentum", False):
+    rate = live.rates(scheduler, total)
+    momenta = live.momenta(scheduler, total)
+    if momenta is None:
         return rate
-    momentum = "betas[0]" if getattr(scheduler, "use_beta1", False) else "momentum"
-    return {"lr": rate, momentum: _momentum(scheduler, total)}
-
-
-def _convert(scheduler: Any, steps: int) -> Schedule:
-    """The schedule of the rates of a torch scheduler."""
-    kind = type(scheduler).__name__
-    if kind == "SequentialLR":
-        parts = [_convert(one, steps) for one in scheduler._schedulers]
-        return SequentialLR(parts, scheduler._milestones, steps=steps)
-    if kind == "ChainedScheduler":
-        parts = [_factor(one, steps) for one in scheduler._schedulers]
-        return ChainedScheduler(parts, _rates(scheduler._schedulers[0].base_lrs))
-    if kind == "OneCycleLR":
-        groups = scheduler.optimizer.param_groups
-        tops = _rates([group["max_lr"] for group in groups])
-        first = groups[0]
-        levels = [first[key] / first["max_lr"] for key in ("initial_lr", "min_lr")]
-        factor = _one_cycle_of(scheduler, (levels[0], 1.0, *levels), steps)
-        cycle: Schedule = factor * tops
-        return cycle
-    if kind == "CyclicLR":
-        lows, tops = _rates(scheduler.base_lrs), _rates(scheduler.max_lrs)
-        return CyclicLR(lows, tops, *_wave_of(scheduler), steps=steps)
-    if kind == "LambdaLR":
-        return LambdaLR(_rates(scheduler.base_lrs), scheduler.lr_lambdas, steps=steps)
-    if kind == "CosineAnnealingLR":
-        lr, low = _rates(scheduler.base_lrs), scheduler.eta_min
-        return CosineAnnealingLR(lr, scheduler.T_max, low, steps=steps)
-    if kind == "CosineAnnealingWarmRestarts":
-        lr, low = _rates(scheduler.base_lrs), scheduler.eta_min
-        return CosineAnnealingWarmRestarts(lr, scheduler.T_0, scheduler.T_mult, low, steps=steps)
-    scaled: Schedule = _factor(scheduler, steps) * _rates(scheduler.base_lrs)
-    return scaled
-
-
-def _factor(scheduler: Any, steps: int) -> Schedule:
-    """The factor by which a torch scheduler multiplies whatever rate there is."""
-    kind = type(scheduler).__name__
-    if kind == "StepLR":
-        return StepLR(1, scheduler.step_size, scheduler.gamma, steps=steps)
-    if kind == "MultiStepLR":
-        return MultiStepLR(1, scheduler.milestones.elements(), scheduler.gamma, steps=steps)
-    if kind == "ConstantLR":
-        return ConstantLR(1, scheduler.factor, scheduler.total_iters, steps=steps)
-    if kind == "LinearLR":
-        factors = (scheduler.start_factor, scheduler.end_factor)
-        return LinearLR(1, *factors, scheduler.total_iters, steps=steps)
-    if kind == "ExponentialLR":
-        return ExponentialLR(1, scheduler.gamma, steps=steps)
-    if kind == "PolynomialLR":
-        return PolynomialLR(1, scheduler.total_iters, scheduler.power, steps=steps)
-    if kind == "CosineAnnealingLR" and scheduler.eta_min == 0 and scheduler.T_max >= steps:
-        return CosineAnnealingLR(1, scheduler.T_max, steps=steps)
-    instead = {
-        "ReduceLROnPlateau": "it depends on a metric: use `lehr.Plateau`",
-        "MultiplicativeLR": (
-            "its rate depends on all steps before: use `LambdaLR` with the product as a function"
-        ),
-    }
-    reason = instead.get(kind, "in a chain it sets the rate itself, whatever the others did")
-    if kind not in __all__ and kind not in instead:
-        reason = "it is no scheduler of torch's own"
-    message = f"`scheduler` cannot be converted, a {kind}: {reason}"
-    raise TypeError(message)
-
-
-def _momentum(scheduler: Any, steps: int) -> Schedule:
-    """The momentum of a torch scheduler that cycles it."""
-    if type(scheduler).__name__ == "CyclicLR":
-        lows, tops = _rates(scheduler.base_momentums), _rates(scheduler.max_momentums)
-        return CyclicLR_momentum(lows, tops, *_wave_of(scheduler), steps=steps)
-    first = scheduler.optimizer.param_groups[0]
-    high, low = first["max_momentum"], first["base_momentum"]
-    return _one_cycle_of(scheduler, (high, low, high, high), steps)
-
-
-def _one_cycle_of(scheduler: Any, levels: tuple[float, ...], steps: int) -> Schedule:
-    """A 1cycle with the phases of a torch one."""
-    ends = [phase["end_step"] for phase in scheduler._schedule_phases]
-    levels = levels if len(ends) == 3 else (*levels[:2], levels[3])
-    shape = SchedCos if scheduler._anneal_func_type == "cos" else SchedLin
-    return _laid(levels, ends, shape, steps)
-
-
-def _wave_of(scheduler: Any) -> tuple[Any, ...]:
-    """The arguments of `CyclicLR` behind the rates, of a torch one."""
-    if scheduler._scale_fn_custom is not None:
-        message = (
-            "`scheduler` must be a CyclicLR without a `scale_fn` of its own: multiply by a "
-            "schedule instead"
-        )
-        raise TypeError(message)
-    up = scheduler.total_size * scheduler.step_ratio
-    return up, scheduler.total_size - up, scheduler.mode, scheduler.gamma
-
-
-def _rates(values: Sequence[Any]) -> Any:
-    """One number where all are the same, else one a group."""
-    numbers = [float(value) for value in values]
-    return numbers[0] if len(set(numbers)) == 1 else numbers
-
-
-def _cycle_steps(total_steps: Any, epochs: Any, steps_per_epoch: Any) -> int:
-    if total_steps is not None:
-        return at_least_one(total_steps, "total_steps")
-    if epochs is None or steps_per_epoch is None:
-        message = "`total_steps`, or `epochs` and `steps_per_epoch`, must be given"
-        raise ValueError(message)
-    return at_least_one(epochs, "epochs") * at_least_one(steps_per_epoch, "steps_per_epoch")
-
-
-def _one_cycle(
-    levels: tuple[float, ...], total: int, pct_start: Any, anneal_strategy: Any, steps: Any
-) -> Schedule:
-    """Two or three phases between levels, that end where torch's do."""
-    if anneal_strategy not in ("cos", "linear"):
-        message = f'`anneal_strategy` must be "cos" or "linear", got {anneal_strategy!r}'
-        raise ValueError(message)
-    first = share(pct_start, "pct_start") * total
-    if len(levels) == 4 and first > total / 2:
-        message = f"`pct_start` must be at most 0.5 with three phases, got {pct_start}"
-        raise ValueError(message)
-    ends = [first - 1, 2 * first - 2, total - 1] if len(levels) == 4 else [first - 1, total - 1]
-    shape = SchedCos if anneal_strategy == "cos" else SchedLin
-    return _laid(levels, ends, shape, total if steps is None else at_least_one(steps, "steps"))
-
-
-def _laid(levels: tuple[float, ...], ends: list[float], shape: Any, steps: int) -> Schedule:
-    """Phases between levels that end at steps, which need be no whole ones."""
-    parts: list[tuple[float, Schedule]] = []
-    start = 0.0
-    for (low, high), end in zip(pairwise(levels), ends, strict=True):
-        if end > max(start, 0.0):
-            phase = shape(low, high)
-            # A phase that began before step 0 is in its midst there.
-            kept = phase if start >= 0 else phase.part(-start / (end - start), 1)
-            parts.append((end - max(start, 0.0), kept))
-        start = end
-    if not parts:
-        parts.append((steps, SchedNo(levels[-1], levels[-1])))
-    return phases(steps, parts)
-
-
-def _waves(base: Any, top: Any, up: Any, down: Any, mode: Any, gamma: Any, steps: Any) -> Schedule:
-    """Lines from `base` to `top` and back."""
-    up = positive(up, "step_size_up")
-    down = up if down is None else positive(down, "step_size_down")
-    total = at_least_one(steps, "steps")
-    shape: dict[str, Any] = {"cycles": total / (up + down), "up": up / (up + down)}
-    if mode != "exp_range":
-        waves: Schedule = cyclic(base, top, mode=mode, **shape)
-        return waves
-    powers = _powers(positive(gamma, "gamma"), total)
-    unit: Schedule = cyclic(0, 1, **shape)
-    height = unit * powers
-    mixed: Schedule = height * top + (height * -1 + 1) * base
-    return mixed
-
-
-# Beyond this many factors of e a power is cut off, short of where float64 ends.
-_MOST = 700.0
-
-
-def _powers(gamma: float, steps: int) -> Schedule:
-    """`gamma ** k`; a power that no float64 holds is held at the last that one does."""
-    total = at_least_one(steps, "steps")
-    if gamma == 1:
-        return SchedNo(1, 1)
-    kept = min(total, int(_MOST / abs(math.log(gamma))))
-    if kept == 0:
-        message = f"`gamma` must be a factor of ordinary size, got {gamma}"
-        raise ValueError(message)
-    return phases(total, [(kept, SchedExp(1, gamma**kept))])
-
-
-class _OfStep:
-    """Functions of the step as a function of the position, which pickles where they do."""
-
-    def __init__(self, functions: tuple[Callable[[int], Any], ...], steps: int) -> None:
-        self.functions = functions
-        self.steps = steps
-
-    @property
-    def _lehr_groups(self) -> int | None:
-        return None if len(self.functions) == 1 else len(self.functions)
-
-    def __call__(self, pos: float) -> Any:
-        # The nearest: k / steps times steps may be an ulp off.
-        step = round(pos * self.steps)
-        values = [float(function(step)) for function in self.functions]
-        return values[0] if len(values) == 1 else values
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _OfStep):
-            return NotImplemented
-        return (self.functions, self.steps) == (other.functions, other.steps)
-
-    def __hash__(self) -> int:
-        return hash((self.functions, self.steps))
-
-    def __repr__(self) -> str:
-        names = [getattr(function, "__name__", repr(function)) for function in self.functions]
-        return f"<{', '.join(names)} of {self.steps} steps>"
+    return {"lr": rate, live.momentum_name(scheduler): momenta}
