@@ -85,6 +85,9 @@ def _schedules():
         "combined": lehr.combine_scheds([0.3, 0.2, 0.5], [lin, exp, lehr.SchedCos(1, 0)]),
         "one_cycle": lehr.combined_cos(0.25, [4e-5, 1.0], [1e-3, 2.0], 1e-8),
         "deep": deep,
+        "cyclic": lehr.cyclic(0.1, [1, 2], cycles=2.5, mode="exp_range", gamma=0.5),
+        "made": lehr.SchedInverseSqrt(1, 0.1).warp(1.5).reverse().clip(high=[0.5, 1]) + 0.1,
+        "tanh": lehr.SchedTanh(1, 0, -3, 2).repeat(3, 2.0).clip(0.1, 0.9).part(0.1, 0.7),
     }
     return {name: {"text": kind.to_json().encode()} for name, kind in kinds.items()}
 

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 # What a schedule is written with.
 _NAMES = (
-    "SchedLin", "SchedCos", "SchedNo", "SchedExp", "SchedPoly", "combine_scheds", "combined_cos",
+    "SchedLin", "SchedCos", "SchedNo", "SchedExp", "SchedPoly", "SchedInverseSqrt", "SchedTanh",
+    "combine_scheds", "combined_cos", "warmup", "one_cycle", "one_cycle_momentum", "flat_cos",
+    "sgdr", "wsd", "inverse_sqrt", "multistep", "cyclic", "polynomial", "piecewise", "k_decay",
 )  # fmt: skip
+_METHODS = ("then", "clip", "reverse", "part", "warp", "repeat")
 _OPERATIONS: dict[type, Callable[..., float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -32,8 +35,8 @@ _OPERATIONS: dict[type, Callable[..., float]] = {
 def read_schedule(text: str) -> lehr.Schedule:
     """Return the schedule that `text` writes as a call of lehr's, or as its JSON.
 
-    Nothing else is run: names are those of the seven functions that make schedules, arguments are
-    calls of these, numbers, arithmetic on numbers, and lists.
+    Nothing else is run: names are those of the functions that make schedules and of the methods
+    that make one from another; arguments are calls of these, numbers, words, arithmetic, and lists.
 
     Raises:
         ValueError: It is none; the message says at what.
@@ -50,6 +53,9 @@ def read_schedule(text: str) -> lehr.Schedule:
     except (SyntaxError, RecursionError, MemoryError) as error:
         message = f"it is no expression: {getattr(error, 'msg', None) or error}"
         raise ValueError(message) from error
+    if isinstance(schedule, lehr.PresetSpec):
+        message = f"`{schedule!r}` needs to know the run: write lengths as shares of it"
+        raise ValueError(message)  # noqa: TRY004 (of the text's value, not of its kind)
     if not isinstance(schedule, lehr.Schedule):
         message = f"it is {schedule!r}, not a schedule; write one of {', '.join(_NAMES)}"
         raise ValueError(message)  # noqa: TRY004 (of the text's value, not of its kind)
@@ -60,7 +66,7 @@ def _value(node: ast.expr) -> Any:
     match node:
         case ast.Constant(value=bool() | complex()):
             pass
-        case ast.Constant(value=int() | float() as value):
+        case ast.Constant(value=int() | float() | str() | None as value):
             return value
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return [_value(item) for item in items]
@@ -69,9 +75,11 @@ def _value(node: ast.expr) -> Any:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
             return _number(op, left, right)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in _NAMES:
-            named = {word.arg: _value(word.value) for word in keywords if word.arg is not None}
-            if len(named) == len(keywords):
-                return getattr(lehr, name)(*[_value(arg) for arg in args], **named)
+            return _call(getattr(lehr, name), args, keywords)
+        case ast.Call(func=ast.Attribute(value=of, attr=name), args=args, keywords=keywords) if (
+            name in _METHODS and isinstance(schedule := _value(of), lehr.Schedule)
+        ):
+            return _call(getattr(schedule, name), args, keywords)
     message = (
         f"`{ast.unparse(node)}` is not understood; write calls of {', '.join(_NAMES)}, with "
         "numbers and lists"
@@ -79,10 +87,21 @@ def _value(node: ast.expr) -> Any:
     raise ValueError(message)
 
 
+def _call(function: Callable[..., Any], args: list[ast.expr], keywords: list[ast.keyword]) -> Any:
+    named = {word.arg: _value(word.value) for word in keywords if word.arg is not None}
+    if len(named) < len(keywords):
+        message = "`**` is not understood"
+        raise ValueError(message)
+    return function(*[_value(arg) for arg in args], **named)
+
+
 def _number(op: ast.operator | ast.unaryop, *nodes: ast.expr) -> Any:
     values = [_value(node) for node in nodes]
+    schedules = any(isinstance(value, lehr.Schedule) for value in values)
+    if schedules and isinstance(op, (ast.Add, ast.Mult)):
+        return _OPERATIONS[type(op)](*values)
     if not all(isinstance(value, (int, float)) for value in values):
-        message = "arithmetic is between numbers"
+        message = "arithmetic is between numbers; schedules are added and multiplied"
         raise ValueError(message)
     try:
         return _OPERATIONS[type(op)](*map(float, values))
@@ -107,6 +126,7 @@ def plot(schedule: str, out: Path, log: bool) -> None:
     Examples:
       lehr plot 'combined_cos(0.25, 4e-5, 1e-3, 1e-8)'
       lehr plot 'SchedExp(1e-2, 1e-5)' --log --out decay.svg
+      lehr plot 'warmup(sgdr(1e-3, cycles=3, decay=0.5), 0.1).clip(low=1e-5)'
       lehr plot 'combine_scheds([0.1, 0.9], [SchedLin(0, 1e-3), SchedCos(1e-3, 0)])'
     """  # noqa: D301 (click reads the control character)
     try:

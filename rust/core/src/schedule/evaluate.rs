@@ -61,9 +61,15 @@ impl Schedule {
         if let Some(bad) = positions.iter().find(|pos| !pos.is_finite()) {
             return Err(not_finite(*bad));
         }
-        self.fill(positions.len(), |first, chunk| {
-            chunk.copy_from_slice(&positions[first..first + chunk.len()]);
-        })
+        let width = self.groups().unwrap_or(1);
+        let mut out = zeros(positions.len(), width)?;
+        let level = Level::new();
+        let lo = [0.0; CHUNK];
+        for (hi, out) in positions.chunks(CHUNK).zip(out.chunks_mut(CHUNK * width)) {
+            self.chunk::<false>(level, hi, &lo[..hi.len()], out)?;
+            check_values(out, hi)?;
+        }
+        Ok(out)
     }
 
     /// The values a training of `steps` steps sees: at `k / steps`, or with `end` at
@@ -73,19 +79,21 @@ impl Schedule {
             return Err(value_error!("`steps` must be at least 1, got 0"));
         }
         let denominator = if end { (steps - 1).max(1) } else { steps } as f64;
-        if let Some(values) = self.values_of_kernels(steps, denominator)? {
+        if let Some(values) = self.values_by_phase(steps, denominator)? {
             return Ok(values);
         }
-        self.fill(steps, |first, chunk| {
-            let first = first as f64;
-            for (i, pos) in (0_i32..).zip(chunk) {
-                *pos = (first + f64::from(i)) / denominator;
-            }
-        })
+        let width = self.groups().unwrap_or(1);
+        let mut out = zeros(steps, width)?;
+        let level = Level::new();
+        steps_run(level, 0, denominator, width, &mut out, |hi, lo, out| {
+            self.chunk::<false>(level, hi, lo, out)
+        })?;
+        Ok(out)
     }
 
-    /// The short way to [`Schedule::values`]: one kernel a phase, which knows its steps.
-    fn values_of_kernels(&self, steps: usize, denominator: f64) -> Result<Option<Vec<f64>>> {
+    /// The short way to [`Schedule::values`], phase by phase: a phase of one kernel needs no
+    /// positions, only its steps.
+    fn values_by_phase(&self, steps: usize, denominator: f64) -> Result<Option<Vec<f64>>> {
         let level = Level::new();
         match &*self.0 {
             Body::Simple(Simple { kernels: Kernels::One(kernel), .. }) => {
@@ -96,46 +104,38 @@ impl Schedule {
                 }
                 Ok(Some(out))
             }
-            Body::Combined(combined)
-                if combined.stretches.iter().all(|one| one.kernel.is_some()) =>
-            {
-                let mut out = zeros(steps, 1)?;
+            Body::Combined(combined) => {
+                let width = combined.groups.unwrap_or(1);
+                let mut out = zeros(steps, width)?;
                 let mut first = 0;
                 for (index, stretch) in combined.stretches.iter().enumerate() {
                     let next = combined.stretches.get(index + 1);
                     let end = next.map_or(steps, |next| {
                         first_step(next.span.threshold, first, steps, denominator)
                     });
-                    if let Some(kernel) = &stretch.kernel {
-                        for (block, out) in out[first..end].chunks_mut(BLOCK).enumerate() {
-                            let first = (first + block * BLOCK) as f64;
-                            let local = StepsIn { span: stretch.span, first, denominator };
-                            kernel_run(kernel, level, &local, out);
+                    let out = &mut out[first * width..end * width];
+                    match &stretch.kernel {
+                        Some(kernel) if width == 1 => {
+                            for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+                                let first = (first + block * BLOCK) as f64;
+                                let local = StepsIn { span: stretch.span, first, denominator };
+                                kernel_run(kernel, level, &local, out);
+                            }
+                        }
+                        _ => {
+                            let part = &combined.parts[stretch.index];
+                            steps_run(level, first, denominator, width, out, |hi, lo, out| {
+                                part.run::<false>(level, &stretch.span, hi, lo, out)
+                            })?;
                         }
                     }
                     first = end;
                 }
                 Ok(Some(out))
             }
-            Body::Repeat(repeat) => repeat.run.values_of_kernels(steps, denominator),
+            Body::Repeat(repeat) => repeat.run.values_by_phase(steps, denominator),
             _ => Ok(None),
         }
-    }
-
-    /// Evaluate `count` positions, written chunk by chunk by `positions(first, chunk)`.
-    fn fill(&self, count: usize, positions: impl Fn(usize, &mut [f64])) -> Result<Vec<f64>> {
-        let width = self.groups().unwrap_or(1);
-        let mut out = zeros(count, width)?;
-        let level = Level::new();
-        let mut hi = [0.0; CHUNK];
-        let lo = [0.0; CHUNK];
-        for (chunk, out) in out.chunks_mut(CHUNK * width).enumerate() {
-            let n = out.len() / width;
-            dispatch!(level, _simd => positions(chunk * CHUNK, &mut hi[..n]));
-            self.chunk::<false>(level, &hi[..n], &lo[..n], out)?;
-            check_values(out, &hi[..n])?;
-        }
-        Ok(out)
     }
 
     /// The values at one position.
@@ -167,7 +167,7 @@ impl Schedule {
             Body::Simple(simple) => {
                 let lowest = hi.iter().copied().fold(f64::INFINITY, f64::min);
                 simple.shape.check_domain(lowest)?;
-                simple.kernels.run::<NESTED>(level, &Span::whole(), hi, lo, out);
+                simple.kernels.run(level, &BarePositions { hi, lo }, hi.len(), out);
                 Ok(())
             }
             Body::Combined(combined) => combined.chunk::<NESTED>(level, hi, lo, out),
@@ -280,7 +280,8 @@ impl Part {
         match self {
             Self::Schedule(schedule) => {
                 if let Body::Simple(simple) = &*schedule.0 {
-                    simple.kernels.run::<NESTED>(level, span, hi, lo, out);
+                    let local = PositionsIn::<NESTED> { span: *span, hi, lo };
+                    simple.kernels.run(level, &local, hi.len(), out);
                     return Ok(());
                 }
                 let mut local_hi = [0.0; CHUNK];
@@ -315,25 +316,17 @@ impl Kernels {
         }
     }
 
-    /// The values at positions that all lie in `span`.
-    fn run<const NESTED: bool>(
-        &self,
-        level: Level,
-        span: &Span,
-        hi: &[f64],
-        lo: &[f64],
-        out: &mut [f64],
-    ) {
-        let width = out.len() / hi.len().max(1);
-        let local = PositionsIn::<NESTED> { span: *span, hi, lo };
+    /// The values at `count` places, position by position.
+    fn run(&self, level: Level, local: &impl Local, count: usize, out: &mut [f64]) {
+        let width = out.len() / count.max(1);
         if width == 1 {
-            kernel_run(self.get(0), level, &local, out);
+            kernel_run(self.get(0), level, local, out);
             return;
         }
         let mut column = [0.0; CHUNK];
         for group in 0..width {
-            kernel_run(self.get(group), level, &local, &mut column[..hi.len()]);
-            for (row, value) in column[..hi.len()].iter().enumerate() {
+            kernel_run(self.get(group), level, local, &mut column[..count]);
+            for (row, value) in column[..count].iter().enumerate() {
                 out[row * width + group] = *value;
             }
         }
@@ -358,6 +351,34 @@ fn zeros(count: usize, width: usize) -> Result<Vec<f64>> {
     Ok(out)
 }
 
+/// The values at steps from `first` on, by a function of at most [`CHUNK`] positions.
+fn steps_run(
+    level: Level,
+    first: usize,
+    denominator: f64,
+    width: usize,
+    out: &mut [f64],
+    mut run: impl FnMut(&[f64], &[f64], &mut [f64]) -> Result<()>,
+) -> Result<()> {
+    let mut hi = [0.0; CHUNK];
+    let lo = [0.0; CHUNK];
+    for (chunk, out) in out.chunks_mut(CHUNK * width).enumerate() {
+        let n = out.len() / width;
+        let first = (first + chunk * CHUNK) as f64;
+        dispatch!(level, _simd => positions_of(first, denominator, &mut hi[..n]));
+        run(&hi[..n], &lo[..n], out)?;
+        check_values(out, &hi[..n])?;
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn positions_of(first: f64, denominator: f64, out: &mut [f64]) {
+    for (index, pos) in (0_i32..).zip(out) {
+        *pos = (first + f64::from(index)) / denominator;
+    }
+}
+
 /// The first step, from `first` on, whose position is at or above `threshold`; `steps` if none is.
 fn first_step(threshold: f64, first: usize, steps: usize, denominator: f64) -> usize {
     let (mut low, mut high) = (first, steps);
@@ -374,6 +395,11 @@ fn first_step(threshold: f64, first: usize, steps: usize, denominator: f64) -> u
 
 /// Steps counted in one `i32`, whose conversion to float64 vectorises.
 const BLOCK: usize = 1 << 16;
+
+/// Whether all positions are within [0, 1].
+fn all_inside(positions: &[f64]) -> bool {
+    positions.iter().fold(true, |all, pos| all & (*pos >= 0.0) & (*pos <= 1.0))
+}
 
 /// Places in one phase.
 trait Local {
@@ -400,7 +426,26 @@ impl<const NESTED: bool> Local for PositionsIn<'_, NESTED> {
     }
 
     fn inside(&self) -> bool {
-        self.hi.iter().fold(true, |all, pos| all & (*pos >= 0.0) & (*pos <= 1.0))
+        all_inside(self.hi)
+    }
+}
+
+/// Positions of a bare schedule.
+struct BarePositions<'a> {
+    hi: &'a [f64],
+    lo: &'a [f64],
+}
+
+impl Local for BarePositions<'_> {
+    #[inline(always)]
+    fn each(&self, out: &mut [f64], value: impl Fn(Near) -> f64) {
+        for ((out, &hi), &lo) in out.iter_mut().zip(self.hi).zip(self.lo) {
+            *out = value(Pos { hi, lo }.near());
+        }
+    }
+
+    fn inside(&self) -> bool {
+        all_inside(self.hi)
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Span {
     /// The phase's boundaries.
     start: f64,
     end: f64,
-    /// Positions below count as this: the start of a phase, nothing on a bare schedule.
+    /// Positions below count as this: the start of the phase.
     floor: f64,
     /// The first position that belongs to the phase.
     pub(crate) threshold: f64,
@@ -64,12 +64,6 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// The whole of a bare schedule.
-    pub(crate) fn whole() -> Self {
-        let unbounded = f64::NEG_INFINITY;
-        Self { floor: unbounded, threshold: unbounded, snap_end: 0.0, ..Self::new(0.0, 1.0) }
-    }
-
     pub(crate) fn new(start: f64, end: f64) -> Self {
         Self {
             start,
