@@ -2,26 +2,18 @@
 
 `lehr.compat.torch`, `lehr.compat.transformers`, `lehr.compat.timm` and `lehr.compat.optax` have
 functions with the names and arguments of their peer, with the rate in place of the optimizer. None
-needs its peer to be installed.
+needs its peer to be installed; `from_torch` converts a live scheduler of torch.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from lehr import Schedule
+from lehr.compat.torch import from_torch
 
 __all__ = ["from_torch", "optax", "timm", "torch", "transformers"]
 
 _MODULES = ("optax", "timm", "torch", "transformers")
-
-
-def from_torch(scheduler: Any, steps: int | None = None) -> Schedule | dict[str, Schedule]:
-    """Convert a live torch scheduler: `lehr.compat.torch.from_torch`."""
-    from lehr.compat.torch import from_torch as convert
-
-    return convert(scheduler, steps)
 
 
 def __getattr__(name: str) -> Any:
