@@ -56,7 +56,8 @@ class Scheduler(LRScheduler):
             optimizer's groups (`lr`, `weight_decay`, `momentum`, `eps`, any other), a path into a
             tuple (`betas[0]`), one of lehr's names that fit every optimizer (`mom`, `sqr_mom`,
             `wd`), or a name in `setters`. A schedule is a `Schedule` (with one value, or one per
-            group), a `PhaseSpec`, a function of the position, `Tied` to another hyper-parameter,
+            group), a `PhaseSpec` or a preset with lengths as text, which are resolved here, a
+            function of the position, `Tied` to another hyper-parameter,
             a list of schedules with one per group, or a mapping of group to schedule. There a group
             is told by its index, its `name`, a predicate called with the group, or `...` for those
             that nothing else tells; groups that nothing tells keep their values.
