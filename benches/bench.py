@@ -5,7 +5,7 @@ import sys
 
 import timing
 
-TOPICS = ("calls", "rules", "finder", "learner", "package")
+TOPICS = ("calls", "presets", "rules", "finder", "learner", "package")
 # Those that need other libraries run by their names alone.
 BESIDE_OTHERS = ("scheduler", "finders")
 # A topic with a target of its own: it writes a large file.
