@@ -56,9 +56,9 @@ def test_tanh_goes_on_outside_of_the_unit_interval(pos):
 
 def test_an_inverse_square_root_has_no_value_where_the_root_has_none():
     rising = lehr.SchedInverseSqrt(1, 2)
-    with pytest.raises(ValueError, match=r"the schedule has no value at pos 1\.5"):
+    with pytest.raises(ValueError, match=r"the schedule has no finite value at pos 1\.5"):
         rising(1.5)
-    with pytest.raises(ValueError, match=r"the schedule has no value at pos 2\.5"):
+    with pytest.raises(ValueError, match=r"the schedule has no finite value at pos 2\.5"):
         rising([0.5, 2.5, 3.5])
 
 
@@ -173,6 +173,16 @@ def test_groups_broadcast_through_every_operation():
     assert (np.array([1.0, 2.0]) + f)(0.5).tolist() == [1.5, 2.5]
     with pytest.raises(ValueError, match="the numbers of parameter groups must agree"):
         g + lehr.SchedCos([1, 2], 0)
+
+
+def test_a_product_that_overflows_is_an_error_where_it_does():
+    product = lehr.SchedExp(1, 1e200) * lehr.SchedExp(1, 1e200)
+    assert product(0.5) == pytest.approx(1e200)
+    with pytest.raises(ValueError, match=r"the schedule has no finite value at pos 0\.9"):
+        product(0.9)
+    with pytest.raises(ValueError, match=r"the schedule has no finite value at pos 0\.8"):
+        product.values(10)
+    assert lehr.SchedExp(1, 1e200)(2) == float("inf")
 
 
 def test_functions_take_part_in_the_algebra_and_forbid_json():

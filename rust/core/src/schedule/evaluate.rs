@@ -554,20 +554,26 @@ fn check_position(pos: f64) -> Result<()> {
     if pos.is_finite() { Ok(()) } else { Err(not_finite(pos)) }
 }
 
-/// Refuse values that are no numbers: a formula has none there, or `inf - inf` came up.
+/// Refuse values that are no numbers, as a formula has none there, and sums and products that
+/// overflow. Outside of [0, 1] a formula itself may overflow.
 #[inline(always)]
 fn check_values(values: &[f64], positions: &[f64]) -> Result<()> {
-    if values.iter().fold(false, |any, value| any | value.is_nan()) {
-        return Err(no_value(values, positions));
+    if values.iter().fold(false, |any, value| any | !value.is_finite()) {
+        return no_value(values, positions);
     }
     Ok(())
 }
 
 #[cold]
-fn no_value(values: &[f64], positions: &[f64]) -> Error {
+fn no_value(values: &[f64], positions: &[f64]) -> Result<()> {
     let width = values.len() / positions.len();
-    let index = values.iter().position(|value| value.is_nan()).unwrap_or(0) / width;
-    value_error!("the schedule has no value at pos {:?}", positions[index])
+    for (row, pos) in values.chunks(width).zip(positions) {
+        let inside = (0.0..=1.0).contains(pos);
+        if row.iter().any(|value| value.is_nan() || inside && value.is_infinite()) {
+            return Err(value_error!("the schedule has no finite value at pos {pos:?}"));
+        }
+    }
+    Ok(())
 }
 
 #[cold]
