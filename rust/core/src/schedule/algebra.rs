@@ -9,7 +9,7 @@ use fearless_simd::{Level, dispatch};
 use super::ends::common_groups;
 use super::evaluate::CHUNK;
 use super::place::{Near, Pos};
-use super::{Body, Ends, MAX_DEPTH, MAX_PHASES, Part, Schedule, Shape};
+use super::{Body, Ends, MAX_DEPTH, MAX_PHASES, Part, Schedule, Shape, running_sums};
 use crate::error::{Result, value_error};
 use crate::math::{self, Factor, fast_two_sum, two_sum};
 
@@ -58,7 +58,9 @@ pub(super) struct Repeat {
     pub(super) of: Schedule,
     pub(super) times: usize,
     pub(super) stretch: f64,
-    /// What they are: a combined schedule.
+    /// Where the runs begin, and 1.
+    pub(super) boundaries: Vec<f64>,
+    /// What they are: a combined schedule of the runs, or of the phases of each.
     pub(super) run: Schedule,
 }
 
@@ -131,8 +133,21 @@ impl Schedule {
             return Err(value_error!("`times` must be between 1 and {MAX_PHASES}, got {times}"));
         }
         let pcts = growing_shares(times, stretch, "stretch")?;
-        let run = Self::combine(pcts, vec![Part::Schedule(self.clone()); times])?;
-        Ok(Self(Arc::new(Body::Repeat(Repeat { of: self.clone(), times, stretch, run }))))
+        let (mut boundaries, _) = running_sums(&pcts);
+        boundaries[times] = 1.0;
+        let run = match self.as_combined() {
+            // One level of phases less to walk.
+            Some((inner, parts)) if inner.len().saturating_mul(times) <= MAX_PHASES => {
+                let (_, whole) = running_sums(inner);
+                let shares =
+                    pcts.iter().flat_map(|pct| inner.iter().map(move |one| pct * (one / whole)));
+                let parts = parts.iter().cycle().take(inner.len() * times).cloned();
+                Self::combine(shares.collect(), parts.collect())?
+            }
+            _ => Self::combine(pcts, vec![Part::Schedule(self.clone()); times])?,
+        };
+        let of = self.clone();
+        Ok(Self(Arc::new(Body::Repeat(Repeat { of, times, stretch, boundaries, run }))))
     }
 
     /// `self` for the first `share` of training, then `next`.

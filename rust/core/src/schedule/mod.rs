@@ -171,13 +171,7 @@ impl Schedule {
                 pcts[index]
             ));
         }
-        let mut sum = math::ExactSum::default();
-        let mut boundaries = vec![0.0];
-        for &pct in &pcts {
-            sum.add(pct);
-            boundaries.push(sum.value());
-        }
-        let total = sum.value();
+        let (mut boundaries, total) = running_sums(&pcts);
         let off = (total - 1.0).abs();
         // NaN if the shares overflow.
         if off.is_nan() || off > SUM_TOLERANCE {
@@ -276,7 +270,7 @@ impl Schedule {
     pub fn boundaries(&self) -> &[f64] {
         match &*self.0 {
             Body::Combined(combined) => &combined.boundaries,
-            Body::Repeat(repeat) => repeat.run.boundaries(),
+            Body::Repeat(repeat) => &repeat.boundaries,
             Body::Simple(_) | Body::Made(_) => &[0.0, 1.0],
         }
     }
@@ -485,6 +479,17 @@ impl Part {
             Self::Custom(_) => 1,
         }
     }
+}
+
+/// The running sums of shares, each rounded once, from 0 to the last; and that.
+fn running_sums(pcts: &[f64]) -> (Vec<f64>, f64) {
+    let mut sum = math::ExactSum::default();
+    let mut sums = vec![0.0];
+    for &pct in pcts {
+        sum.add(pct);
+        sums.push(sum.value());
+    }
+    (sums, sum.value())
 }
 
 /// Prepare one group for evaluation.

@@ -300,13 +300,15 @@ pub fn cyclic(low: &Ends, high: &Ends, cycles: f64, up: f64, waves: Waves) -> Re
         Waves::Triangular => wave(low, high)?.repeat(count, 1.0)?,
         Waves::Triangular2 => {
             let mut height = 1.0;
-            let mut parts = Vec::with_capacity(count);
+            let mut parts = Vec::with_capacity(2 * count);
             for _ in 0..count {
                 // A wave whose height underflows is flat.
-                parts.push(Part::Schedule(wave(low, &towards(low, high, height)?)?));
+                let top = towards(low, high, height)?;
+                parts.push((up / whole, Schedule::simple(Shape::Lin, low.clone(), top.clone())?));
+                parts.push(((1.0 - up) / whole, Schedule::simple(Shape::Lin, top, low.clone())?));
                 height /= 2.0;
             }
-            Schedule::combine(vec![1.0 / whole; count], parts)?
+            in_turn(parts)?
         }
         Waves::ExpRange(_) => wave(&Ends::One(0.0), &Ends::One(1.0))?.repeat(count, 1.0)?,
     };
