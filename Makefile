@@ -7,7 +7,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-rust test-python test-peers lint fmt stubs fuzz bench bench-logs bench-suggest bench-suggest-data bench-reference wheel docs ci clean check-tools
+.PHONY: help dev demo test test-rust test-python test-peers lint fmt stubs fuzz bench bench-logs bench-suggest bench-suggest-data bench-reference wheel docs gallery ci clean check-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -99,6 +99,9 @@ wheel: $(VENV)/.installed-dev ## Build the sdist and the wheel into dist/
 
 docs: $(VENV)/.installed-dev ## Run every example of README, docs and docstrings
 	$(BIN)/pytest -q tests/test_docs.py
+
+gallery: $(VENV)/.installed-dev ## Draw docs/gallery.md and its pictures again
+	$(BIN)/python benches/gallery.py
 
 ci: test test-peers lint ## What CI runs: all tests, then all lints
 	@echo "ci: tests and lints are green"

@@ -90,7 +90,7 @@ def test_make_names_every_target_in_its_help():
     out = run("make", "--no-print-directory", "help", cwd=ROOT)
     wanted = {"help", "dev", "demo", "test", "test-peers", "lint", "fmt"}
     wanted |= {"stubs", "bench", "bench-reference", "bench-suggest", "bench-suggest-data"}
-    wanted |= {"wheel", "docs", "ci", "clean", "bench-logs", "fuzz"}
+    wanted |= {"wheel", "docs", "ci", "clean", "bench-logs", "fuzz", "gallery"}
     assert {line.split()[0] for line in out.splitlines()} == wanted
 
 
