@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from lehr import SchedNo, combine_scheds
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from lehr import Schedule
 
 
+# Shares of a run below this are rounding.
+TINY = 1e-13
+
+
 def phases(steps: int, parts: Iterable[tuple[float, Schedule]]) -> Schedule:
     """Return the schedule over `steps` steps that runs schedules one after the other.
 
@@ -22,7 +27,8 @@ def phases(steps: int, parts: Iterable[tuple[float, Schedule]]) -> Schedule:
     Args:
         steps: Steps of the run, at least 1.
         parts: Of each phase its length in steps, at least 0, and its schedule; at least one has a
-            length. A phase need not end at a whole step.
+            length. A phase need not end at a whole step; one of length `inf` has all the rest,
+            uncut.
 
     Raises:
         TypeError: `steps` is no integer.
@@ -30,15 +36,18 @@ def phases(steps: int, parts: Iterable[tuple[float, Schedule]]) -> Schedule:
     """
     steps = at_least_one(steps, "steps")
     shares, scheds = [], []
-    left: float = steps
+    # In two parts: lengths that are no whole steps would add up their rounding.
+    done, lost = 0.0, 0.0
     for length, schedule in parts:
-        kept = min(length, left)
-        if kept == 0:
+        left = steps - done - lost
+        if length <= 0 or left <= steps * TINY:
             continue
-        scheds.append(schedule if kept == length else schedule.part(0, kept / length))
+        kept = length if length <= left * (1 + TINY) else left
+        scheds.append(schedule if length in (kept, inf) else schedule.part(0, kept / length))
         shares.append(kept / steps)
-        left -= kept
-    if left:
+        done, lost = done + kept, lost + (done - (done + kept)) + kept
+    left = steps - done - lost
+    if left > steps * TINY:
         end = scheds[-1].end
         scheds.append(SchedNo(end, end))
         shares.append(left / steps)

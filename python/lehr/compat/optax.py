@@ -13,6 +13,7 @@ Reference:
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
+from math import inf
 from operator import mul
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +178,7 @@ def cosine_onecycle_schedule(
     first = 1 / positive(div_factor, "div_factor")
     last = first / positive(final_div_factor, "final_div_factor")
     curve = [(rise, SchedCos(first, 1)), (length - rise, SchedCos(1, last))]
-    return phases(steps, [*curve, (steps, SchedNo(last, last))]) * peak_value
+    return phases(steps, [*curve, (inf, SchedNo(last, last))]) * peak_value
 
 
 def linear_onecycle_schedule(
@@ -232,7 +233,7 @@ def linear_onecycle_schedule(
     first = 1 / positive(div_factor, "div_factor")
     last = first / positive(final_div_factor, "final_div_factor")
     curve = [(rise, SchedLin(first, 1)), (back - rise, SchedLin(1, first))]
-    tail = [(length - back, SchedLin(first, last)), (steps, SchedNo(last, last))]
+    tail = [(length - back, SchedLin(first, last)), (inf, SchedNo(last, last))]
     return phases(steps, curve + tail) * peak_value
 
 
@@ -493,7 +494,7 @@ def constant_schedule(value: _Ends, *, steps: int) -> Schedule:
     Reference:
         optax, `constant_schedule`.
     """
-    return phases(steps, [(steps, SchedNo(value, value))])
+    return phases(steps, [(inf, SchedNo(value, value))])
 
 
 def piecewise_constant_schedule(
@@ -570,7 +571,7 @@ def piecewise_interpolate_schedule(
         raise ValueError(message)
     lengths, levels = _levels(boundaries_and_scales)
     ways = [shapes[interpolate_type](*ends) for ends in pairwise(levels)]
-    held = (steps, SchedNo(levels[-1], levels[-1]))
+    held = (inf, SchedNo(levels[-1], levels[-1]))
     return phases(steps, [*zip(lengths, ways, strict=True), held]) * init_value
 
 
@@ -604,7 +605,7 @@ def warmup_constant_schedule(
         optax, `warmup_constant_schedule`.
     """
     warmup = (at_least_zero(warmup_steps, "warmup_steps"), SchedLin(init_value, peak_value))
-    return phases(steps, [warmup, (steps, SchedNo(peak_value, peak_value))])
+    return phases(steps, [warmup, (inf, SchedNo(peak_value, peak_value))])
 
 
 def warmup_exponential_decay_schedule(

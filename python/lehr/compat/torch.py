@@ -12,6 +12,7 @@ Reference:
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from lehr import SchedCos, SchedLin, SchedNo, Schedule, combine_scheds, multistep, polynomial
@@ -143,7 +144,7 @@ def ConstantLR(lr: _Ends, factor: float = 1.0 / 3, total_iters: int = 5, *, step
     """
     low = share(factor, "factor")
     reduced = (at_least_zero(total_iters, "total_iters"), SchedNo(low, low))
-    whole = (at_least_one(steps, "steps"), SchedNo(1, 1))
+    whole = (inf, SchedNo(1, 1))
     return scaled(phases(steps, [reduced, whole]), lr)
 
 

@@ -2,7 +2,7 @@
 
 use crate::math::{Factor, fast_two_sum, two_sum};
 
-/// A position below a boundary by at most this counts as the boundary (rule 2).
+/// A position off a boundary by at most this counts as the boundary (rule 2).
 pub(crate) const SNAP: f64 = 1e-12;
 
 /// A position in two doubles, as the share of a schedule that is done.
@@ -58,6 +58,8 @@ pub(crate) struct Span {
     pub(crate) threshold: f64,
     /// `1 / (end - start)`.
     inverse: Factor,
+    /// Positions this close above `start` count as `start`, which may be rounded; 0 is not.
+    snap_start: f64,
     /// Positions this close below `end` count as `end`; only the last phase has an end that
     /// starts no other phase.
     snap_end: f64,
@@ -70,6 +72,7 @@ impl Span {
             end,
             floor: start,
             threshold: if start == 0.0 { 0.0 } else { start - SNAP },
+            snap_start: if start == 0.0 { -1.0 } else { SNAP },
             inverse: Factor::reciprocal(two_sum(end, -start)),
             snap_end: if end == 1.0 { SNAP } else { 0.0 },
         }
@@ -82,18 +85,17 @@ impl Span {
     #[inline(always)]
     pub(crate) fn near<const NESTED: bool>(&self, pos: Pos) -> Near {
         let hi = if pos.hi < self.floor { self.floor } else { pos.hi };
-        // The low part of a position at the floor can lie below it.
-        let above = pos.hi > self.floor || (pos.hi == self.floor && pos.lo > 0.0);
-        let lo = if above { pos.lo } else { 0.0 };
+        let lo = if pos.hi < self.floor { 0.0 } else { pos.lo };
         let after = hi - self.start;
         let after_lo = (hi - after) - self.start;
         let before = self.end - hi;
         let before_lo = (self.end - before) - hi;
-        let snapped = before > 0.0 && before <= self.snap_end;
+        let at_end = before > 0.0 && before <= self.snap_end;
+        let at_start = after <= self.snap_start && before > 0.0;
         // A last phase shorter than that is all end.
-        let from_end = before < after || snapped;
+        let from_end = (before < after && !at_start) || at_end;
         let (r, r_lo) = if from_end { (before, before_lo - lo) } else { (after, after_lo + lo) };
-        let (r, r_lo) = if snapped { (0.0, 0.0) } else { (r, r_lo) };
+        let (r, r_lo) = if at_start || at_end { (0.0, 0.0) } else { (r, r_lo) };
         let (r, r_lo) = if NESTED { two_sum(r, r_lo) } else { (r, r_lo) };
         let (r, lo) = self.inverse.times(r, r_lo);
         Near { r, lo, from_end }
