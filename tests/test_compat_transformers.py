@@ -42,6 +42,7 @@ CONSTANT = "get_constant_schedule_with_warmup"
         (CONSTANT, {"lr": 1, "num_warmup_steps": 0, "steps": None}, "`steps` must be given"),
         ("get_wsd_schedule", WSD | {"warmup_type": "exp"}, "`warmup_type` .* got 'exp'"),
         ("get_wsd_schedule", WSD | {"decay_type": "exp"}, "`decay_type` .* got 'exp'"),
+        ("get_wsd_schedule", WSD | {"decay_type": []}, r"`decay_type` .* got \[\]"),
         ("get_wsd_schedule", WSD | {"min_lr_ratio": -1}, "`min_lr_ratio` .* 0, got -1"),
         ("get_wsd_schedule", WSD | {"num_training_steps": 3}, "`num_training_steps` .* 4, got 3"),
         (
@@ -64,6 +65,7 @@ def test_an_argument_out_of_its_range_is_named(name, arguments, message):
         (("linear", 1, 2.5, 6), "`num_warmup_steps` must be an integer, got 2.5"),
         (("linear", 1, 2, 6.5), "`num_training_steps` must be an integer, got 6.5"),
         (("linear", 1, 2, 6, {"num_cycles": 2}), "num_cycles"),
+        (("linear", 1, 2, 6, "cycles"), "`scheduler_specific_kwargs` .* got 'cycles'"),
         (("cosine", 1, 2, 6, {"num_cycles": "2"}), "`num_cycles` must be a number"),
     ],
 )
@@ -76,6 +78,7 @@ def test_an_argument_of_another_type_is_named(arguments, message):
     ("arguments", "message"),
     [
         (("cosin", 1, 2, 6), "`name` must be one of linear, .*, got 'cosin'"),
+        ((["linear"], 1, 2, 6), r"`name` must be one of linear, .*, got \['linear'\]"),
         (("linear", 1, None, 6), '`num_warmup_steps` must be given for "linear"'),
         (("linear", 1, 2), '`num_training_steps` must be given for "linear"'),
         (("inverse_sqrt", 1, None, 6), "`num_warmup_steps` must be given"),

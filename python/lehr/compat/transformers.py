@@ -12,6 +12,7 @@ Reference:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lehr import SchedCos, SchedInverseSqrt, SchedLin, SchedNo, SchedPoly, Schedule, polynomial
@@ -21,7 +22,7 @@ from lehr.compat._steps import phases
 from lehr.compat._torch_curves import scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from lehr._core import _Ends
 
@@ -92,9 +93,13 @@ def get_scheduler(
             "lehr.Scheduler a constant schedule and `plateau=lehr.Plateau(...)`"
         )
         raise ValueError(message)
-    if name not in _FUNCTIONS:
+    if name not in list(_FUNCTIONS):
         message = f"`name` must be one of {', '.join(_FUNCTIONS)}, got {name!r}"
         raise ValueError(message)
+    more = {} if scheduler_specific_kwargs is None else scheduler_specific_kwargs
+    if not isinstance(more, Mapping):
+        message = f"`scheduler_specific_kwargs` must map names to values, got {more!r}"
+        raise TypeError(message)
     function, takes = _FUNCTIONS[name]
     both = {"num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
     given = {one: both[one] for one in takes}
@@ -105,7 +110,7 @@ def get_scheduler(
             message = f'`{one}` must be given for "{name}"'
             raise ValueError(message)
     span = num_training_steps if steps is None and takes != _BOTH else steps
-    return function(lr, **given, **dict(scheduler_specific_kwargs or {}), steps=span)
+    return function(lr, **given, **more, steps=span)
 
 
 def get_constant_schedule(lr: _Ends, *, steps: int) -> Schedule:
@@ -548,7 +553,7 @@ def get_wsd_schedule(
         "1-sqrt": SchedPoly(1, low, 0.5),
     }
     for name, kind in (("warmup_type", warmup_type), ("decay_type", decay_type)):
-        if kind not in warmups:
+        if kind not in list(warmups):
             message = f'`{name}` must be "linear", "cosine" or "1-sqrt", got {kind!r}'
             raise ValueError(message)
     warmup = at_least_zero(num_warmup_steps, "num_warmup_steps")
