@@ -231,3 +231,73 @@ def test_nesting_beyond_64_is_an_error():
     with pytest.raises(ValueError, match="must not nest more than 64 deep"):
         schedule + 1
     assert lehr.Schedule.from_json(schedule.to_json()) == schedule
+
+
+def test_too_many_phases_are_refused_before_they_are_made():
+    for call in (
+        lambda: lehr.sgdr(1, cycles=10**15),
+        lambda: lehr.SchedLin(0, 1).repeat(10**30),
+        lambda: lehr.Schedule.from_json(
+            lehr.SchedLin(0, 1).repeat(1000).repeat(900).to_json().replace("900", "900000000")
+        ),
+    ):
+        with pytest.raises(ValueError, match="1000000"):
+            call()
+
+
+def test_a_position_that_overflows_far_outside_is_an_error_for_arrays_too():
+    inner = lehr.SchedLin(0, 1).then(lehr.SchedCos(1, 0), 0.5)
+    nested = lehr.combine_scheds([0.5, 0.5], [inner, inner])
+    far = nested
+    for _ in range(40):
+        far = far.part(0, 1e9)
+    for call in (lambda: nested([1e308]), lambda: far.values(10), lambda: far([1.0])):
+        with pytest.raises(ValueError, match="`pos` must be a finite number|no finite value"):
+            call()
+
+
+@pytest.mark.parametrize("width", [1e-10, 1e-12, 1e-13, 2**-52])
+def test_the_last_phase_ends_at_its_end_however_narrow_it_is(width):
+    schedule = lehr.combine_scheds([1 - width, width], [lehr.SchedNo(0, 0), lehr.SchedLin(5, 6)])
+    assert schedule(1) == 6
+    assert schedule.values(3, end=True)[-1] == 6
+
+
+def test_every_phase_of_a_schedule_with_groups_gives_a_value_a_group():
+    mixed = lehr.SchedLin([0, 1], [1, 2]).then(lehr.SchedLin(5, 6), 0.5)
+    assert mixed(0.75).tolist() == [5.5, 5.5]
+    assert mixed([0.75]).tolist() == [[5.5, 5.5]]
+    assert mixed.values(4)[3].tolist() == [5.5, 5.5]
+    one = lehr.SchedNo([1.0], [1.0]).then(lehr.SchedNo(2.0, 2.0), 0.5)
+    assert one(0.75).tolist() == [2.0]
+
+
+def test_a_sum_that_overflows_is_not_hidden_by_a_bound():
+    with pytest.raises(ValueError, match="no finite value"):
+        (lehr.SchedNo(1e308, 1e308) + 1e308).clip(high=1)(0.5)
+
+
+def test_a_warp_that_overflows_has_no_value():
+    with pytest.raises(ValueError, match="no finite value"):
+        lehr.SchedLin(0, 1).warp(500)(1e9)
+    assert lehr.SchedLin(0, 1).warp(500)(2) == pytest.approx(2.0**500)
+
+
+def test_wide_tanh_keeps_to_its_ends():
+    schedule = lehr.SchedTanh(-1, 1, -29.355513889956754, 100)
+    values = schedule.values(10_001, end=True)
+    assert values.max() <= 1
+    assert (np.diff(values) >= -4 * np.finfo(float).eps).all()
+    pos = 0.4978377604906875
+    assert ulps(schedule(pos), tanh(-1, 1, -29.355513889956754, 100, pos), 1) <= 8
+
+
+@pytest.mark.parametrize(("period", "steps"), [(7, 1000), (7, 100_000), (3, 100_000)])
+def test_waves_begin_at_their_whole_steps_where_they_do_not_fill_the_run(period, steps):
+    spec = lehr.cyclic(1e-4, 1e-2, period=f"{period} steps")
+    values = spec.resolve(steps).values(steps)
+    k = np.arange(steps) % period
+    exact = 1e-4 + (1e-2 - 1e-4) * np.where(2 * k <= period, 2 * k, 2 * (period - k)) / period
+    # A position is off by an ulp, of a wave that is a share of it: 2**-53 steps / period.
+    assert np.abs(values / exact - 1).max() <= 1e-14 + 4e-16 * steps
+    assert (values[::period] == 1e-4).all()

@@ -301,7 +301,6 @@ def test_a_resolved_spec_is_the_preset_of_its_shares(spec, schedule):
             '`flat` is "0.1 steps", which is less than one',
         ),
         (lambda: SPECS[3].resolve(40, interval="x"), ValueError, '`interval` must be "step" or'),
-        (lambda: lehr.flat_cos(1, flat="rest").resolve(20), ValueError, '`flat` cannot be "rest"'),
         (lambda: lehr.warmup(3, 0.1), TypeError, "`schedule` must be a schedule, got 3"),
         (lambda: lehr.warmup(lehr.SchedLin(1, 0), 1.1), ValueError, "`length` must be a share"),
         (lambda: lehr.warmup(lehr.SchedLin(1, 0), 0.1, start=-1), ValueError, "`start` .* got -1"),
@@ -355,5 +354,61 @@ def test_a_resolved_spec_is_the_preset_of_its_shares(spec, schedule):
     ],
 )
 def test_wrong_arguments_are_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_lengths_in_percent_fill_a_run_of_any_length():
+    for steps in range(4, 300):
+        f = lehr.wsd(1.0, warmup="50%", decay="50%").resolve(steps)
+        assert f.boundaries == (0, round(steps / 2 + 1e-9) / steps, 1)
+        lehr.wsd(1.0, warmup="10%", decay="90%").resolve(max(steps, 10))
+        lehr.one_cycle(1.0, pct="50%", phases=3).resolve(steps)
+    with pytest.raises(ValueError, match="`warmup` and `decay` must not be more"):
+        lehr.wsd(1.0, warmup="60%", decay="60%").resolve(100)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.float64(1e-3), np.array(1e-3), torch.tensor(1e-3, dtype=torch.float64), 1e-3],
+    ids=type,
+)
+def test_a_spec_of_any_kind_of_number_is_a_value(value):
+    spec = lehr.flat_cos(value, flat="10%")
+    assert spec == lehr.flat_cos(1e-3, flat="10%")
+    assert hash(spec) == hash(lehr.flat_cos(1e-3, flat="10%"))
+
+
+def test_a_spec_keeps_no_array_that_may_change():
+    peaks = [1.0, 2.0]
+    spec = lehr.wsd(peaks, warmup="10%", end=np.array([0.0, 1.0]))
+    peaks[0] = 5.0
+    assert spec == lehr.wsd([1.0, 2.0], warmup="10%", end=[0.0, 1.0])
+    assert eval(repr(spec), vars(lehr)) == spec
+    points = lehr.piecewise([("10%", np.array([1.0, 2.0])), (1, [2, 3])])
+    assert hash(points) == hash(lehr.piecewise([("10%", [1, 2]), (1, [2, 3])]))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: lehr.warmup(lehr.SchedCos(1, 0), "10%", shape="x"), ValueError, "`shape` must be"),
+        (lambda: lehr.one_cycle("abc", pct="10%"), TypeError, "`peak` must be a number"),
+        (lambda: lehr.warmup("abc", "10%"), TypeError, "`schedule` must be a schedule"),
+        (lambda: lehr.one_cycle(1, pct="10%", phases=7), ValueError, "`phases` must be 2 or 3"),
+        (lambda: lehr.sgdr(1, first="3 steps", cycles=2), ValueError, "either `cycles` or `first`"),
+        (lambda: lehr.flat_cos(1, flat="rest"), ValueError, '`flat` cannot be "rest"'),
+        (lambda: lehr.warmup(SPECS[3], 1.5), ValueError, "`length` must be a share"),
+        (lambda: lehr.warmup(SPECS[3], 1.0).resolve(50), ValueError, "`length` must leave a step"),
+        (lambda: lehr.piecewise([("10%",)]), TypeError, "`points` must be a list of pairs"),
+        (lambda: lehr.piecewise([("10%", 1, 2)]), TypeError, "`points` must be a list of pairs"),
+        (
+            lambda: lehr.multistep(1, ["1 epoch", 2.0]),
+            ValueError,
+            r"`milestones\[1\]` must be a sh",
+        ),
+    ],
+)
+def test_a_spec_is_looked_at_when_it_is_made(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -9,7 +9,7 @@ from lehr.schedules import Spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any, Literal
 
     from lehr import Schedule
@@ -41,10 +41,22 @@ class PresetSpec(Spec):
         self, function: str, arguments: "dict[str, Any]", lengths: "tuple[str, ...]"
     ) -> None:
         self._function = function
-        self._arguments = arguments
+        self._arguments = {name: _plain(value) for name, value in arguments.items()}
         self._lengths = lengths
         for name, text in self._texts():
             _core.check_length(text, name)
+        # Whatever else is wrong is wrong in any run.
+        self._made(self._probe, lambda _spec, _length: _core.SchedNo(1, 1))
+
+    def _probe(self, name: str, _: str) -> float:
+        """A share that a text may turn out to be, by which the other arguments are looked at."""
+        base, _, place = name.partition("[")
+        if place:
+            # That of the point before, so that none falls.
+            before = self._arguments[base][: int(place[:-1])]
+            shares = [one[0] if isinstance(one, tuple) else one for one in before]
+            return max((one for one in shares if not isinstance(one, str)), default=0.0)
+        return 1.0 if base in ("first", "period", "timescale") else 0.0
 
     def _texts(self) -> "list[tuple[str, str]]":
         """The lengths that are texts, each with its name."""
@@ -60,36 +72,48 @@ class PresetSpec(Spec):
     def resolved(self, total: int, run: "Run") -> "Schedule":
         """Return the schedule for a run of `total` steps; `run` tells what units are."""
 
-        def share(name: str, value: "Any") -> "Any":
-            return _core.length_share(value, name, total, *run) if isinstance(value, str) else value
+        def share(name: str, text: str) -> float:
+            return _core.length_share(text, name, total, *run)
 
+        def inner(spec: Spec, length: float) -> "Schedule":
+            # Its run is what the warmup leaves.
+            rest = total - round(total * length)
+            if rest < 1:
+                message = f"`length` must leave a step to the schedule, got {length} of {total}"
+                raise ValueError(message)
+            return spec.resolved(rest, run)
+
+        return self._made(share, inner, 1 / total)
+
+    def _made(
+        self,
+        share: "Callable[[str, str], float]",
+        inner: "Callable[[Any, float], Schedule]",
+        step: float = 0.0,
+    ) -> "Schedule":
+        """The schedule, with `share` of every text in place of it."""
         arguments = dict(self._arguments)
-        for name in self._lengths:
-            value = arguments[name]
-            if isinstance(value, tuple):
-                value = [
-                    (share(f"{name}[{i}][0]", one[0]), one[1])
-                    if isinstance(one, tuple)
-                    else share(f"{name}[{i}]", one)
-                    for i, one in enumerate(value)
-                ]
-            else:
-                value = share(name, value)
-            arguments[name] = value
+        for name, text in self._texts():
+            found = share(name, text)
+            base, _, place = name.partition("[")
+            if not place:
+                arguments[base] = found
+                continue
+            values, index = list(arguments[base]), int(place[:-1])
+            one = values[index]
+            values[index] = (found, *one[1:]) if isinstance(one, tuple) else found
+            arguments[base] = values
+        _fit(arguments, step)
         schedule = arguments.get("schedule")
         if isinstance(schedule, Spec):
-            # Its run is what the warmup leaves.
-            rest = round(total * (1 - float(arguments["length"])))
-            arguments["schedule"] = schedule.resolved(_core.run_length(rest, None, *run), run)
+            length = arguments["length"]
+            _core.preset_warmup(_core.SchedNo(1, 1), length, 1, "linear")
+            arguments["schedule"] = inner(schedule, length)
         made: Schedule = getattr(_core, f"preset_{self._function}")(**arguments)
         return made
 
     def _key(self) -> "tuple[Any, ...]":
-        plain = [
-            tuple(value.tolist()) if hasattr(value, "tolist") else value
-            for value in self._arguments.values()
-        ]
-        return (self._function, *(tuple(one) if isinstance(one, list) else one for one in plain))
+        return (self._function, *self._arguments.values())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PresetSpec):
@@ -114,6 +138,23 @@ class PresetSpec(Spec):
             elif value != parameter.default:
                 shown.append(f"{name}={value!r}")
         return f"{self._function}({', '.join(shown)})"
+
+
+def _plain(value: "Any") -> "Any":
+    """A number, or numbers as a tuple: what compares, and does not change."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _fit(arguments: "dict[str, Any]", step: float) -> None:
+    """Shares of whole steps that together are a step too long: the last is shorter."""
+    if "decay_shape" in arguments:
+        warmup, decay = arguments["warmup"], arguments["decay"]
+        if 1 < warmup + decay <= 1 + step:
+            arguments["decay"] = 1 - warmup
+    if arguments.get("phases") == 3 and 0.5 < arguments["pct"] <= 0.5 + step / 2:  # noqa: PLR2004
+        arguments["pct"] = 0.5
 
 
 def _make(function: str, lengths: "tuple[str, ...]", **arguments: "Any") -> "Any":

@@ -152,7 +152,7 @@ class Targets:
         if isinstance(given, Spec):
             try:
                 return given.resolved(self.steps, self._run)
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 error.add_note(f"in `{shown}`")
                 raise
         if callable(given):

@@ -173,12 +173,12 @@ pub(crate) fn exp_less_one(y_hi: f64, y_lo: f64) -> (f64, f64) {
     fast_two_sum(f, y_lo * (1.0 + f) + f2 * tail)
 }
 
-/// `exp(y) - 1` and `exp(y)` for `-1400 <= y <= 700`.
+/// `exp(y) - 1` and `exp(y)` for `y = y_hi + y_lo`, held within `[-1400, 500]`.
 #[inline(always)]
-pub(crate) fn exp_less_one_any(y: f64) -> (f64, f64) {
-    let (small, small_lo) = exp_less_one(y, 0.0);
-    let exp = scaled_exp(1.0, y, 0.0);
-    (if y.abs() <= SMALL { small + small_lo } else { exp - 1.0 }, exp)
+pub(crate) fn exp_less_one_any(y_hi: f64, y_lo: f64) -> (f64, f64) {
+    let (small, small_lo) = exp_less_one(y_hi, y_lo);
+    let exp = scaled_exp(1.0, y_hi.clamp(-1400.0, 500.0), y_lo);
+    (if y_hi.abs() <= SMALL { small + small_lo } else { exp - 1.0 }, exp)
 }
 
 /// Below `ln(2) / 2`.

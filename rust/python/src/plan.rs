@@ -209,7 +209,7 @@ pub fn length_share(
 /// Check that a text is a length, of unit and amount.
 #[pyfunction]
 pub fn check_length(text: &str, name: &str) -> PyResult<()> {
-    Length::parse(text, name).or_py().map(drop)
+    Length::parse(text, name).or_py()?.check_share(name).or_py()
 }
 
 /// Return the schedule of phases of the given lengths in a run of `total` steps.

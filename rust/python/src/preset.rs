@@ -265,11 +265,10 @@ pub fn preset_piecewise(points: &Bound<'_, PyAny>, shape: &Bound<'_, PyAny>) -> 
     };
     let mut read = Vec::new();
     for (index, point) in points.try_iter().map_err(|_| wrong())?.enumerate() {
-        let point = point?;
-        let (pos, value) =
-            point.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>().map_err(|_| wrong())?;
-        let pos = number(&pos, &format!("points[{index}][0]"))?;
-        read.push((pos, ends(&value, &format!("points[{index}][1]"))?));
+        let pair: Vec<_> = point?.try_iter().map_err(|_| wrong())?.collect::<PyResult<_>>()?;
+        let [pos, value] = &pair[..] else { return Err(wrong()) };
+        let pos = number(pos, &format!("points[{index}][0]"))?;
+        read.push((pos, ends(value, &format!("points[{index}][1]"))?));
     }
     preset::piecewise(&read, choice(shape, "shape", &PLAIN)?).or_py().map(Schedule)
 }

@@ -247,7 +247,13 @@ impl Schedule {
         stretch: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let stretch = stretch.map_or(Ok(1.0), |stretch| number(stretch, "stretch"))?;
-        self.0.repeat(count(times, "times")?, stretch).or_py().map(Self)
+        let times = integer(times, "times")?;
+        // What no usize holds is out of range as 0 is.
+        let most = lehr_core::schedule::MAX_PHASES;
+        let times = times.extract().map_err(|_| {
+            PyValueError::new_err(format!("`times` must be between 1 and {most}, got {times}"))
+        })?;
+        self.0.repeat(times, stretch).or_py().map(Self)
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {

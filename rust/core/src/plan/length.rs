@@ -80,11 +80,17 @@ impl Length {
         self.exact(run, total, name).map(whole)
     }
 
-    /// The share of a run of `total` steps that the length is, in whole steps.
-    pub fn share(&self, run: &Run, total: u64, name: &str) -> Result<f64> {
+    /// Refuse what is no share of a run by itself.
+    pub fn check_share(&self, name: &str) -> Result<()> {
         if self.unit == Unit::Rest {
             return Err(value_error!("`{name}` cannot be \"rest\""));
         }
+        Ok(())
+    }
+
+    /// The share of a run of `total` steps that the length is, in whole steps.
+    pub fn share(&self, run: &Run, total: u64, name: &str) -> Result<f64> {
+        self.check_share(name)?;
         match self.steps(run, total, name)? {
             0 if self.amount > 0.0 => Err(value_error!(
                 "`{name}` is {:?}, which is less than one of the {total} steps of the run",

@@ -219,6 +219,11 @@ impl Schedule {
 
 /// Shares of `count` phases, each `growth` times as long as the one before, that fill a training.
 pub(super) fn growing_shares(count: usize, growth: f64, name: &str) -> Result<Vec<f64>> {
+    if count > MAX_PHASES {
+        return Err(value_error!(
+            "a schedule must not hold more than {MAX_PHASES} phases in all, got {count}"
+        ));
+    }
     let lengths: Vec<f64> =
         std::iter::successors(Some(1.0), |length| Some(length * growth)).take(count).collect();
     let mut sum = math::ExactSum::default();
@@ -246,7 +251,7 @@ impl Made {
                 let other = scratch(&mut one, &mut many, out.len());
                 self.of[1].value::<NESTED>(pos, other)?;
                 self.join(out, other);
-                Ok(())
+                check_sum(out, &[pos.hi])
             }
             Op::Clip { .. } => {
                 first.value::<NESTED>(pos, out)?;
@@ -280,7 +285,7 @@ impl Made {
                 let other = scratch(&mut one, &mut many, out.len());
                 self.of[1].chunk::<NESTED>(level, hi, lo, other)?;
                 dispatch!(level, _simd => self.join(out, other));
-                Ok(())
+                check_sum(out, hi)
             }
             Op::Clip { .. } => {
                 first.chunk::<NESTED>(level, hi, lo, out)?;
@@ -380,6 +385,16 @@ impl Repeat {
     }
 }
 
+/// Refuse a sum or product that overflows: what follows could hide it.
+fn check_sum(values: &[f64], positions: &[f64]) -> Result<()> {
+    if values.iter().fold(true, |all, value| all & value.is_finite()) {
+        return Ok(());
+    }
+    let width = values.len() / positions.len();
+    let index = values.iter().position(|value| !value.is_finite()).unwrap_or(0) / width;
+    Err(value_error!("the schedule has no finite value at pos {:?}", positions[index]))
+}
+
 /// Room for `size` values, on the stack where they fit.
 fn scratch<'a, const N: usize>(
     few: &'a mut [f64; N],
@@ -424,7 +439,7 @@ fn warped_position(power: &Factor, near: Near) -> Pos {
     let (p, p_lo) = near.start_pair();
     let (log, log_lo) = math::ln(p, p_lo);
     let (y, y_lo) = power.times(log, log_lo);
-    let far = math::scaled_exp(1.0, y.clamp(-1400.0, 700.0), y_lo);
+    let far = math::scaled_exp(1.0, y.clamp(-1400.0, 1400.0), y_lo);
     let (rest, rest_lo) = math::exp_less_one(y, y_lo);
     let (close, close_lo) = two_sum(1.0, rest);
     let (close, close_lo) = fast_two_sum(close, close_lo + rest_lo);

@@ -114,20 +114,17 @@ impl Schedule {
                         first_step(next.span.threshold, first, steps, denominator)
                     });
                     let out = &mut out[first * width..end * width];
-                    match &stretch.kernel {
-                        Some(kernel) if width == 1 => {
-                            for (block, out) in out.chunks_mut(BLOCK).enumerate() {
-                                let first = (first + block * BLOCK) as f64;
-                                let local = StepsIn { span: stretch.span, first, denominator };
-                                kernel_run(kernel, level, &local, out);
-                            }
+                    if let Some(kernel) = &stretch.kernel {
+                        for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+                            let first = (first + block * BLOCK) as f64;
+                            let local = StepsIn { span: stretch.span, first, denominator };
+                            kernel_run(kernel, level, &local, out);
                         }
-                        _ => {
-                            let part = &combined.parts[stretch.index];
-                            steps_run(level, first, denominator, width, out, |hi, lo, out| {
-                                part.run::<false>(level, &stretch.span, hi, lo, out)
-                            })?;
-                        }
+                    } else {
+                        let part = &combined.parts[stretch.index];
+                        steps_run(level, first, denominator, width, out, |hi, lo, out| {
+                            part.run::<false>(level, &stretch.span, hi, lo, out)
+                        })?;
                     }
                     first = end;
                 }
@@ -257,6 +254,10 @@ impl Combined {
             } else {
                 rest.iter().position(|pos| !same(pos)).unwrap_or(rest.len())
             };
+            if run == 0 {
+                // Infinite minus infinite, far outside.
+                return Err(not_finite(hi[first]));
+            }
             let end = first + run;
             let values = &mut out[first * width..end * width];
             part.run::<NESTED>(level, span, &hi[first..end], &lo[first..end], values)?;

@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Body, Ends, MAX_DEPTH, Op, Part, Schedule, Shape, holds_a_function};
+use super::{Body, Ends, MAX_DEPTH, MAX_PHASES, Op, Part, Schedule, Shape, holds_a_function};
 use crate::error::{Result, value_error};
 
 /// The version this crate writes, and the only one it reads.
@@ -98,6 +98,25 @@ enum Node {
     },
 }
 
+impl Node {
+    /// Phases in all, as the schedule counts them.
+    fn size(&self) -> usize {
+        match self {
+            Self::Combine { scheds, .. } => {
+                scheds.iter().map(|one| one.0.size()).fold(scheds.len(), usize::saturating_add)
+            }
+            Self::Add { of } | Self::Multiply { of } => {
+                of.iter().map(|one| one.0.size()).fold(1, usize::saturating_add)
+            }
+            Self::Clip { of, .. } | Self::Part { of, .. } | Self::Warp { of, .. } => {
+                of.0.size().saturating_add(1)
+            }
+            Self::Repeat { of, times, .. } => of.0.size().max(1).saturating_mul(*times),
+            _ => 0,
+        }
+    }
+}
+
 /// A JSON object: serde would take an array of the fields in order as well.
 #[derive(Serialize)]
 #[serde(transparent)]
@@ -146,6 +165,13 @@ impl Schedule {
         let Object(document) = Object::<Document>::deserialize(&mut deserializer)
             .and_then(|document| deserializer.end().map(|()| document))
             .map_err(|error| value_error!("`text` must be the JSON of a schedule: {error}"))?;
+        let size = document.schedule.0.size();
+        if size > MAX_PHASES {
+            // Before any of them is made.
+            return Err(value_error!(
+                "`text` must not hold more than {MAX_PHASES} phases in all, got {size}"
+            ));
+        }
         Self::from_node(document.schedule.0)
     }
 

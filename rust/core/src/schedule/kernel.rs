@@ -23,7 +23,7 @@ pub(crate) enum Kernel {
 /// from one end of a tanh, exact where it is small.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TanhSide {
-    rate: f64,
+    rate: Factor,
     factor: f64,
     a: f64,
     inverse: f64,
@@ -244,10 +244,12 @@ pub(super) fn tanh_between(start: f64, end: f64, lower: f64, upper: f64) -> Kern
     let exp = |x| math::scaled_exp(1.0, x, 0.0);
     let twice_cosh = |x: f64| exp(x) + exp(-x);
     // 2 sinh(d) = (exp(2 d) - 1) / exp(d).
-    let width = upper - lower;
-    let twice_sinh = math::exp_less_one_any(2.0 * width).0 * exp(-width);
+    let (width, width_lo) = math::two_sum(upper, -lower);
+    let rate = (2.0 * width, 2.0 * width_lo);
+    let twice_sinh =
+        math::exp_less_one_any(rate.0, rate.1).0 * math::scaled_exp(1.0, -width, -width_lo);
     let side = |near: f64, far: f64| TanhSide {
-        rate: 2.0 * width,
+        rate: Factor::new(rate),
         factor: twice_cosh(far) / twice_sinh,
         a: exp(near),
         inverse: exp(-near),
@@ -266,7 +268,7 @@ pub(crate) fn tanh(
     near: Near,
 ) -> f64 {
     let side = if near.from_end { from_end } else { from_start };
-    let y = (near.r + near.lo) * side.rate;
-    let (grown, exp) = math::exp_less_one_any(y.clamp(-500.0, 500.0));
+    let (y, y_lo) = side.rate.times(near.r, near.lo);
+    let (grown, exp) = math::exp_less_one_any(y, y_lo);
     mix(start, end, near, grown * side.factor / (side.a * exp + side.inverse))
 }

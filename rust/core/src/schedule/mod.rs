@@ -124,7 +124,8 @@ struct Stretch {
     span: Span,
     /// Its part's index.
     index: usize,
-    /// Its part's kernel, if the part is a simple schedule without groups: one look-up less.
+    /// Its part's kernel, if there are no groups and the part is a simple schedule: one look-up
+    /// less.
     kernel: Option<Kernel>,
 }
 
@@ -202,7 +203,7 @@ impl Schedule {
             .map(|index| Stretch {
                 span: Span::new(boundaries[index], boundaries[index + 1]),
                 index,
-                kernel: parts[index].kernel(),
+                kernel: if groups.is_none() { parts[index].kernel() } else { None },
             })
             .collect();
         let customs = parts.iter().map(Part::customs).sum();

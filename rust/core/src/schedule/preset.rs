@@ -287,37 +287,52 @@ pub fn cyclic(low: &Ends, high: &Ends, cycles: f64, up: f64, waves: Waves) -> Re
     }
     let nearest = cycles.round();
     // 1 / 0.1 and its like are whole.
-    let cycles = if (cycles - nearest).abs() <= TINY * nearest { nearest } else { cycles };
-    let whole = cycles.ceil();
+    let whole = if (cycles - nearest).abs() <= TINY * nearest { nearest } else { cycles.floor() };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     let count = whole as usize;
+    let cut = if cycles - whole <= TINY * nearest { 0.0 } else { cycles - whole };
     let wave = |from: &Ends, to: &Ends| {
         let rise = Schedule::simple(Shape::Lin, from.clone(), to.clone())?;
         let fall = Schedule::simple(Shape::Lin, to.clone(), from.clone())?;
         in_turn(vec![(up, rise), (1.0 - up, fall)])
     };
     let all = match waves {
-        Waves::Triangular => wave(low, high)?.repeat(count, 1.0)?,
+        Waves::Triangular => runs(&wave(low, high)?, count, cut, cycles)?,
         Waves::Triangular2 => {
             let mut height = 1.0;
-            let mut parts = Vec::with_capacity(2 * count);
+            let mut parts = Vec::with_capacity(2 * count + 1);
             for _ in 0..count {
                 // A wave whose height underflows is flat.
                 let top = towards(low, high, height)?;
-                parts.push((up / whole, Schedule::simple(Shape::Lin, low.clone(), top.clone())?));
-                parts.push(((1.0 - up) / whole, Schedule::simple(Shape::Lin, top, low.clone())?));
+                parts.push((up / cycles, Schedule::simple(Shape::Lin, low.clone(), top.clone())?));
+                parts.push(((1.0 - up) / cycles, Schedule::simple(Shape::Lin, top, low.clone())?));
                 height /= 2.0;
+            }
+            if cut > 0.0 {
+                parts
+                    .push((cut / cycles, wave(low, &towards(low, high, height)?)?.part(0.0, cut)?));
             }
             in_turn(parts)?
         }
-        Waves::ExpRange(_) => wave(&Ends::One(0.0), &Ends::One(1.0))?.repeat(count, 1.0)?,
+        Waves::ExpRange(_) => runs(&wave(&Ends::One(0.0), &Ends::One(1.0))?, count, cut, cycles)?,
     };
-    let all = if cycles < whole { all.part(0.0, cycles / whole)? } else { all };
     let Waves::ExpRange(gamma) = waves else { return Ok(all) };
     let height = joined(low, high, |low, high| high - low)?;
     let envelope =
         Schedule::simple(Shape::Exp, Ends::One(1.0), Ends::One(positive("gamma", gamma)?))?;
     constant(low)?.add(&constant(&height)?.multiply(&envelope)?.multiply(&all)?)
+}
+
+/// `count` whole runs of a wave, and the part `cut` of another: `cycles` in all.
+fn runs(wave: &Schedule, count: usize, cut: f64, cycles: f64) -> Result<Schedule> {
+    let mut parts = Vec::with_capacity(2);
+    if count > 0 {
+        parts.push((count as f64 / cycles, wave.repeat(count, 1.0)?));
+    }
+    if cut > 0.0 {
+        parts.push((cut / cycles, wave.part(0.0, cut)?));
+    }
+    in_turn(parts)
 }
 
 /// A line, or half cosines, through points of position and value; constant before and behind them.
