@@ -22,6 +22,7 @@ Reference:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from math import ceil, exp
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ from lehr.compat._arguments import at_least_zero, ends, number, positive
 from lehr.compat._steps import phases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from lehr._core import _Ends
 
@@ -351,6 +352,9 @@ def MultiStepLRScheduler(
         timm, `MultiStepLRScheduler`.
     """
     _refuse_noise(noise_range_t)
+    if not isinstance(decay_t, Iterable):
+        message = f"`decay_t` must be a list of integers, got {decay_t!r}"
+        raise TypeError(message)
     milestones = [at_least_zero(one, "decay_t") - 1 for one in decay_t]
     if milestones != sorted(milestones):
         message = f"`decay_t` must be in order, got {[m + 1 for m in milestones]}"
@@ -548,6 +552,16 @@ def _not_negative(value: Any, name: str) -> float:
     return found
 
 
+def _one_of(value: Any, known: Iterable[str], name: str) -> str:
+    """Return a name that is known."""
+    message = f"`{name}` must be one of {', '.join(known)}, got {value!r}"
+    if not isinstance(value, str):
+        raise TypeError(message)
+    if value not in known:
+        raise ValueError(message)
+    return value
+
+
 def _scaled(rates: Any, factor: float, low: float = 0.0) -> Any:
     """Multiply what a rate, or that of each group, has above `low`."""
     if isinstance(rates, list):
@@ -636,10 +650,7 @@ def _stable(lr: Any, low: float, kind: Any, timescale: Any, power: Any, length: 
     """Return the stable function times the rate, at least `low`, over `length` steps."""
     rates = ends(lr, "lr")
     powers = {"constant": None, "rsqrt": 0.5, "power": positive(power, "stable_power")}
-    if kind not in powers:
-        message = f'`stable_fn` must be "constant", "rsqrt" or "power", got {kind!r}'
-        raise ValueError(message)
-    found = powers[kind]
+    found = powers[_one_of(kind, powers, "stable_fn")]
     if found is None:
         level = [max(one, low) for one in rates] if isinstance(rates, list) else max(rates, low)
         return SchedNo(level, level)
@@ -669,8 +680,5 @@ def _decay(kind: Any, power: Any, ratio: Any) -> Schedule:
         "power": lambda: SchedPoly(1, 0, exponent),
         "exp": lambda: (SchedExp(1, rest) + -rest) * (1 / (1 - rest)),
     }
-    if kind not in decays:
-        message = f"`decay_fn` must be a function or one of {', '.join(decays)}, got {kind!r}"
-        raise ValueError(message)
-    decay: Schedule = decays[kind]()
+    decay: Schedule = decays[_one_of(kind, decays, "decay_fn")]()
     return decay
