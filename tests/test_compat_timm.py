@@ -139,6 +139,11 @@ def test_cycles_without_end_that_shrink_are_finitely_many():
     assert list(schedule.values(20)[8:]) == [0] * 12
 
 
+def test_a_cycle_of_more_steps_than_any_run_has_is_cut():
+    schedule = compat.CosineLRScheduler(1, 1, cycle_mul=1e200, cycle_limit=5, steps=9)
+    assert list(schedule.values(9)) == [1] * 9
+
+
 def test_a_warmup_longer_than_the_run_is_cut():
     for name, arguments in ALL.items():
         # A tangent is led to where its curve is by then: it must not be over.

@@ -275,6 +275,19 @@ def test_a_decay_of_one_s_own_is_that_of_timm():
         assert_allclose(ours, peer, rtol=1e-12, atol=atol, err_msg=f"{rates} {arguments} {steps}")
 
 
+def test_a_scale_of_each_group_is_a_factor_of_the_schedule():
+    scales, optimizer = [1.0, 0.5], optimizer_of([1.0, 1.0])
+    for group, scale in zip(optimizer.param_groups, scales, strict=True):
+        group["lr_scale"] = scale
+    arguments = {"t_initial": 9, "lr_min": 0.1, "warmup_t": 2, "warmup_lr_init": 0.2}
+    scheduler, peer = timm.CosineLRScheduler(optimizer, **arguments), []
+    for epoch in range(12):
+        peer.append([group["lr"] for group in optimizer.param_groups])
+        scheduler.step(epoch + 1)
+    ours = compat.CosineLRScheduler(1.0, **arguments, steps=12) * scales
+    assert_allclose(ours.values(12), peer, rtol=1e-12)
+
+
 def test_arguments_and_defaults_are_those_of_timm():
     for name in DRAWS:
         theirs = list(inspect.signature(getattr(timm, name)).parameters.values())

@@ -589,9 +589,11 @@ def _cycles(
     found: Parts = []
     start = 0.0
     for i in range(at_least_zero(limit, "cycle_limit")):
+        if start >= reach:
+            break
         length = first * growth**i
-        # Cycles that shrink end before the run does: one that adds nothing is the last.
-        if start >= reach or start + length == start:
+        # Cycles that shrink may all end before the run does: then one adds nothing.
+        if start + length == start:
             break
         found.append((length, shape(_scaled(rates, fall**i))))
         start += length
