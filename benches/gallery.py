@@ -124,11 +124,12 @@ PRESETS = (
     Entry(
         "warmup",
         {
-            "linear": "lehr.warmup(lehr.SchedCos(1, 0), 0.3, start=0.05)",
-            "cosine": 'lehr.warmup(lehr.SchedCos(1, 0), 0.3, start=0.05, shape="cosine")',
-            "exponential": 'lehr.warmup(lehr.SchedCos(1, 0), 0.3, start=0.05, shape="exponential")',
+            "linear": "lehr.warmup(lehr.SchedCos(1, 0), 0.3, start_factor=0.05)",
+            "cosine": 'lehr.warmup(lehr.SchedCos(1, 0), 0.3, start_factor=0.05, shape="cosine")',
+            "exponential": "lehr.warmup(lehr.SchedCos(1, 0), 0.3, start_factor=0.05, "
+            'shape="exponential")',
         },
-        "from start * schedule(0) to schedule(0) over length, then schedule(p)",
+        "from start_factor * schedule(0) to schedule(0) over length, then schedule(p)",
         "Large batches, Adam and Transformers, whose first steps are too large at the full rate.",
     ),
     Entry(
@@ -173,7 +174,7 @@ PRESETS = (
     ),
     Entry(
         "sgdr, lower peaks",
-        {"": "lehr.sgdr(1, 0.05, cycles=5, decay=0.7)"},
+        {"": "lehr.sgdr(1, end=0.05, cycles=5, decay=0.7)"},
         "SchedCos(peak decay**i, end) in cycle i",
         "Restarts that disturb the training less each time.",
     ),

@@ -130,7 +130,7 @@ def presets():
     ):
         yield (
             f'warmup(SchedCos(1, 0), 0.1, 0.1, "{shape}")',
-            lehr.warmup(lehr.SchedCos(1, 0), 0.1, start=0.1, shape=shape),
+            lehr.warmup(lehr.SchedCos(1, 0), 0.1, start_factor=0.1, shape=shape),
             lambda n, ramp=ramp: phases(n, (0.1, ramp), (0.9, decay)),
         )
     for shape, form in (("cosine", cos), ("linear", lin)):

@@ -145,3 +145,22 @@ def test_wrong_plots_exit_with_2_and_write_nothing(tmp_path):
 def test_help_and_version():
     assert "Examples:\n    lehr demo\n    lehr demo --epochs 4" in run("demo", "--help").stdout
     assert lehr.__version__ in run("--version").stdout
+
+
+def test_plot_reads_presets_operations_and_the_name_of_the_package():
+    from lehr.commands.plot import read_schedule
+
+    text = (
+        "(0.5 * lehr.warmup(sgdr(1e-3, cycles=3, decay=0.5), 0.1)).clip(low=1e-5) + SchedNo(1, 1)"
+    )
+    assert read_schedule(text) == eval(text, vars(lehr) | {"lehr": lehr})
+    assert read_schedule("SchedCos(1, 0).repeat(2, stretch=3)") == lehr.SchedCos(1, 0).repeat(2, 3)
+    for wrong, message in (
+        ("flat_cos(1, flat='10 steps')", "needs to know the run"),
+        ("SchedCos(1, 0).to_json()", "is not understood"),
+        ("SchedCos(1, 0) - SchedCos(1, 0)", "schedules are added and multiplied"),
+        ("os.system('x')", "is not understood"),
+        ("'x'.join(['y'])", "is not understood"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_schedule(wrong)

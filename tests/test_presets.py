@@ -42,7 +42,7 @@ def ramp(shape, start, end, p):
 def test_warmup_goes_up_to_the_first_value_and_then_runs_the_whole_schedule(
     peak, w, start, shape, pos
 ):
-    f = lehr.warmup(lehr.SchedCos(peak, 0), w, start=start, shape=shape)
+    f = lehr.warmup(lehr.SchedCos(peak, 0), w, start_factor=start, shape=shape)
     p = mpmath.mpf(pos)
     expected = (
         ramp(shape, mpmath.mpf(start) * peak, mpmath.mpf(peak), p / w)
@@ -88,12 +88,12 @@ def test_one_cycle_with_two_phases_is_the_combined_cos_of_the_page():
 
 @given(rates, st.integers(1, 6), st.floats(0.6, 2.5), st.floats(0.3, 1), positions)
 def test_sgdr_runs_cosines_of_growing_length_and_falling_peaks(peak, cycles, mult, decay, pos):
-    f = lehr.sgdr(peak, 1e-3, cycles=cycles, mult=mult, decay=decay)
+    f = lehr.sgdr(peak, end=0.0, cycles=cycles, mult=mult, decay=decay)
     lengths = [mpmath.mpf(mult) ** i for i in range(cycles)]
     begins = [sum(lengths[:i]) / sum(lengths) for i in range(cycles + 1)]
     i = max(i for i in range(cycles) if pos >= begins[i] - 1e-12)
     p = max(0, (pos - begins[i]) / (begins[i + 1] - begins[i]))
-    assert near(f(pos), half_cosine(peak * mpmath.mpf(decay) ** i, 1e-3, p), peak * 10)
+    assert near(f(pos), half_cosine(peak * mpmath.mpf(decay) ** i, 0, p), peak * 10)
 
 
 def test_sgdr_from_a_first_length_is_cut_off_by_the_end():
@@ -127,7 +127,7 @@ DECAYS = {
 )
 def test_wsd_warms_up_stays_and_decays(peak, warm, decay, stable, timescale, shape, pos):
     f = lehr.wsd(
-        peak, warmup=warm, decay=decay, start=0.1, end=peak / 50, stable=stable,
+        peak, warmup=warm, decay=decay, start_factor=0.1, end=peak / 50, stable=stable,
         timescale=timescale, decay_shape=shape, power=1.7,
     )  # fmt: skip
     p, w, d = map(mpmath.mpf, (pos, warm, decay))
@@ -217,7 +217,7 @@ def test_k_decay_is_a_decay_over_a_power_of_the_position(start, k, shape, pos):
 
 
 def test_flat_cos_is_flat_and_then_a_cosine():
-    f = lehr.flat_cos([1.0, 2.0], 0.5, flat=0.6)
+    f = lehr.flat_cos([1.0, 2.0], end=0.5, flat=0.6)
     assert f(0.6).tolist() == [1, 2]
     assert f(0.8) == pytest.approx([0.75, 1.25])
     assert f(1).tolist() == [0.5, 0.5]
@@ -303,11 +303,15 @@ def test_a_resolved_spec_is_the_preset_of_its_shares(spec, schedule):
         (lambda: SPECS[3].resolve(40, interval="x"), ValueError, '`interval` must be "step" or'),
         (lambda: lehr.warmup(3, 0.1), TypeError, "`schedule` must be a schedule, got 3"),
         (lambda: lehr.warmup(lehr.SchedLin(1, 0), 1.1), ValueError, "`length` must be a share"),
-        (lambda: lehr.warmup(lehr.SchedLin(1, 0), 0.1, start=-1), ValueError, "`start` .* got -1"),
+        (
+            lambda: lehr.warmup(lehr.SchedLin(1, 0), 0.1, start_factor=-1),
+            ValueError,
+            "`start_factor` .* -1",
+        ),
         (
             lambda: lehr.warmup(lehr.SchedLin(1, 0), 0.1, shape="exponential"),
             ValueError,
-            "both above 0 or both below 0",
+            "`start_factor` must be above 0 for an exponential warmup, got 0.0",
         ),
         (
             lambda: lehr.warmup(lehr.SchedLin(1, 0), 0.1, shape="log"),
@@ -318,7 +322,7 @@ def test_a_resolved_spec_is_the_preset_of_its_shares(spec, schedule):
         (lambda: lehr.one_cycle(1, pct=0.6, phases=3), ValueError, "`pct` .* 0.5 with 3 phases"),
         (lambda: lehr.one_cycle(1, div=0), ValueError, "`div` must be a finite number above 0"),
         (lambda: lehr.sgdr(1), ValueError, "either `cycles` or `first` must be given"),
-        (lambda: lehr.sgdr(1, cycles=2, first=0.1), ValueError, "either `cycles` or `first`"),
+        (lambda: lehr.sgdr(1, cycles=2, first=0.1), ValueError, "not both of them"),
         (lambda: lehr.sgdr(1, cycles=0), ValueError, "`cycles` must be at least 1, got 0"),
         (lambda: lehr.sgdr(1, first=0.1, mult=0.5), ValueError, "`first` and `mult` must fill"),
         (lambda: lehr.sgdr(1, cycles=2, decay=0), ValueError, "`decay` must be a finite number"),
@@ -333,11 +337,15 @@ def test_a_resolved_spec_is_the_preset_of_its_shares(spec, schedule):
             ValueError,
             '`decay_shape` must be one of .*"1-sqrt"',
         ),
-        (lambda: lehr.wsd(1, decay_shape="exponential"), ValueError, "both above 0"),
+        (
+            lambda: lehr.wsd(1, decay_shape="exponential"),
+            ValueError,
+            "`end` must be above 0 for an exp",
+        ),
         (
             lambda: lehr.inverse_sqrt(1, warmup=0),
             ValueError,
-            "`timescale` must be .* above 0, got 0",
+            "`warmup` must be above 0 without a `time",
         ),
         (lambda: lehr.multistep(1, [0.5, 0.4]), ValueError, "`milestones` must not fall"),
         (lambda: lehr.multistep(1, [1.5]), ValueError, r"`milestones\[0\]` must be a share"),
@@ -412,3 +420,14 @@ def test_a_spec_keeps_no_array_that_may_change():
 def test_a_spec_is_looked_at_when_it_is_made(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_spec_where_a_schedule_is_wanted_says_how_to_make_it_one():
+    spec = SPECS[3]
+    with pytest.raises(AttributeError, match="no attribute 'values': `resolve.steps.` makes"):
+        spec.values(10)
+    with pytest.raises(TypeError, match="give what its `resolve.steps.` returns"):
+        lehr.ParamScheduler({"lr": spec})
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=1.0)
+    with pytest.raises(TypeError, match='for the rate that is `{"lr": schedule}`'):
+        lehr.Scheduler(optimizer, spec, steps=40)

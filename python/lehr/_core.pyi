@@ -1118,8 +1118,12 @@ def length_share(
     counts_epochs: bool,
     steps_per_epoch: int | None,
     tokens_per_step: float | None,
-) -> float: ...
-def check_length(text: str, name: str) -> None: ...
+) -> float:
+    """Return the share of a run of `total` steps that a length is, in whole steps."""
+
+def check_length(text: str, name: str) -> None:
+    """Raise ValueError where a text is no length, or "rest"."""
+
 def combine_lengths(
     lengths: Sequence[str],
     scheds: Iterable[Schedule | Callable[[float], Any]],
@@ -1565,38 +1569,57 @@ def trim(n: int, num_it: int) -> tuple[int, int]:
         (10, 95)
     """
 
-# The presets: `lehr.presets` has their docstrings.
+# The presets: `lehr.presets` has their arguments.
 
-def preset_warmup(schedule: Any, length: Any, start: Any, shape: Any) -> Schedule: ...
+def preset_warmup(schedule: Any, length: Any, start_factor: Any, shape: Any) -> Schedule:
+    """Return a schedule behind a warmup: `lehr.warmup`."""
+
 def preset_one_cycle(
     peak: Any, pct: Any, div: Any, final_div: Any, phases: Any, shape: Any
-) -> Schedule: ...
-def preset_one_cycle_momentum(
-    high: Any, low: Any, pct: Any, phases: Any, shape: Any
-) -> Schedule: ...
-def preset_flat_cos(peak: Any, end: Any, flat: Any) -> Schedule: ...
-def preset_sgdr(
-    peak: Any, end: Any, cycles: Any, first: Any, mult: Any, decay: Any
-) -> Schedule: ...
+) -> Schedule:
+    """Return the rate of a 1cycle: `lehr.one_cycle`."""
+
+def preset_one_cycle_momentum(high: Any, low: Any, pct: Any, phases: Any, shape: Any) -> Schedule:
+    """Return the momentum of a 1cycle: `lehr.one_cycle_momentum`."""
+
+def preset_flat_cos(peak: Any, end: Any, flat: Any) -> Schedule:
+    """Return a constant followed by a cosine: `lehr.flat_cos`."""
+
+def preset_sgdr(peak: Any, end: Any, cycles: Any, first: Any, mult: Any, decay: Any) -> Schedule:
+    """Return cosines with warm restarts: `lehr.sgdr`."""
+
 def preset_wsd(
     peak: Any,
     warmup: Any,
     decay: Any,
-    start: Any,
+    start_factor: Any,
     end: Any,
     stable: Any,
     timescale: Any,
     warmup_shape: Any,
     decay_shape: Any,
     power: Any,
-) -> Schedule: ...
+) -> Schedule:
+    """Return a warmup, a stable phase and a decay: `lehr.wsd`."""
+
 def preset_inverse_sqrt(
-    peak: Any, warmup: Any, timescale: Any, start: Any, shape: Any
-) -> Schedule: ...
-def preset_multistep(start: Any, milestones: Any, gamma: Any) -> Schedule: ...
+    peak: Any, warmup: Any, timescale: Any, start_factor: Any, shape: Any
+) -> Schedule:
+    """Return a warmup and the inverse of a square root: `lehr.inverse_sqrt`."""
+
+def preset_multistep(start: Any, milestones: Any, gamma: Any) -> Schedule:
+    """Return a constant that is multiplied at milestones: `lehr.multistep`."""
+
 def preset_cyclic(
     low: Any, high: Any, cycles: Any, period: Any, up: Any, mode: Any, gamma: Any
-) -> Schedule: ...
-def preset_piecewise(points: Any, shape: Any) -> Schedule: ...
-def preset_polynomial(start: Any, end: Any, power: Any) -> Schedule: ...
-def preset_k_decay(start: Any, end: Any, k: Any, shape: Any) -> Schedule: ...
+) -> Schedule:
+    """Return waves between two values: `lehr.cyclic`."""
+
+def preset_piecewise(points: Any, shape: Any) -> Schedule:
+    """Return lines or half cosines through points: `lehr.piecewise`."""
+
+def preset_polynomial(start: Any, end: Any, power: Any) -> Schedule:
+    """Return a power of what remains: `lehr.polynomial`."""
+
+def preset_k_decay(start: Any, end: Any, k: Any, shape: Any) -> Schedule:
+    """Return a decay over a power of the position: `lehr.k_decay`."""

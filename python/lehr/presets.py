@@ -30,7 +30,7 @@ class PresetSpec(Spec):
         >>> import lehr
         >>> spec = lehr.flat_cos(1e-3, flat="30 epochs")
         >>> spec
-        flat_cos(0.001, 0.0, flat='30 epochs')
+        flat_cos(0.001, flat='30 epochs')
         >>> spec.resolve("40 epochs", steps_per_epoch=100)
         combine_scheds([0.75, 0.25], [SchedNo(0.001, 0.001), SchedCos(0.001, 0.0)])
     """
@@ -183,19 +183,19 @@ def warmup(
     schedule: "Schedule | Spec",
     length: "Length",
     *,
-    start: float = 0.0,
+    start_factor: float = 0.0,
     shape: "Ramp" = "linear",
 ) -> "Any":
     """Return a schedule behind a warmup: `schedule` begins when the warmup has ended.
 
-    The warmup goes from `start * schedule(0)` to `schedule(0)`; the schedule then has the rest of
-    training for its whole course.
+    The warmup goes from `start_factor * schedule(0)` to `schedule(0)`; the schedule then has the
+    rest of training for its whole course.
 
     Args:
         schedule: Any schedule, or a spec, whose run is what the warmup leaves.
         length: Length of the warmup: a share of training in [0, 1], or a text.
-        start: Where it starts, as a factor of the schedule's first value, at least 0; above 0 for
-            an exponential one.
+        start_factor: Where it starts, as a factor of the schedule's first value, at least 0; above
+            0 for an exponential one.
         shape: "linear" (equal differences), "cosine" (half a cosine) or "exponential" (equal
             ratios).
 
@@ -208,13 +208,20 @@ def warmup(
 
     Example:
         >>> import lehr
-        >>> lehr.warmup(lehr.SchedCos(1e-3, 0), 0.1, start=0.5)
+        >>> lehr.warmup(lehr.SchedCos(1e-3, 0), 0.1, start_factor=0.5)
         combine_scheds([0.1, 0.9], [SchedLin(0.0005, 0.001), SchedCos(0.001, 0.0)])
 
     Reference:
         Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.2.
     """
-    return _make("warmup", ("length",), schedule=schedule, length=length, start=start, shape=shape)
+    return _make(
+        "warmup",
+        ("length",),
+        schedule=schedule,
+        length=length,
+        start_factor=start_factor,
+        shape=shape,
+    )
 
 
 def one_cycle(
@@ -307,7 +314,7 @@ def one_cycle_momentum(
     )
 
 
-def flat_cos(peak: "_Ends", end: "_Ends" = 0.0, *, flat: "Length" = 0.75) -> "Any":
+def flat_cos(peak: "_Ends", *, end: "_Ends" = 0.0, flat: "Length" = 0.75) -> "Any":
     """Return a constant rate followed by half a cosine.
 
     Args:
@@ -335,8 +342,8 @@ def flat_cos(peak: "_Ends", end: "_Ends" = 0.0, *, flat: "Length" = 0.75) -> "An
 
 def sgdr(
     peak: "_Ends",
-    end: "_Ends" = 0.0,
     *,
+    end: "_Ends" = 0.0,
     cycles: "int | None" = None,
     first: "Length | None" = None,
     mult: float = 1.0,
@@ -380,7 +387,7 @@ def wsd(
     *,
     warmup: "Length" = 0.05,
     decay: "Length" = 0.2,
-    start: float = 0.0,
+    start_factor: float = 0.0,
     end: "_Ends" = 0.0,
     stable: "Literal['constant', 'rsqrt']" = "constant",
     timescale: "Length | None" = None,
@@ -398,7 +405,7 @@ def wsd(
         peak: Value at the end of the warmup: a number, or one per parameter group.
         warmup: Length of the warmup: a share of training, or a text.
         decay: Length of the decay, likewise.
-        start: The first value, as a factor of the peak.
+        start_factor: The first value, as a factor of the peak.
         end: Value at 1; above 0 for an exponential decay.
         stable: "constant", or "rsqrt": `peak sqrt(timescale / (timescale + pos - warmup))`.
         timescale: Length after which "rsqrt" has fallen by sqrt(2); the warmup's by default.
@@ -429,7 +436,7 @@ def wsd(
         peak=peak,
         warmup=warmup,
         decay=decay,
-        start=start,
+        start_factor=start_factor,
         end=end,
         stable=stable,
         timescale=timescale,
@@ -444,7 +451,7 @@ def inverse_sqrt(
     *,
     warmup: "Length" = 0.1,
     timescale: "Length | None" = None,
-    start: float = 0.0,
+    start_factor: float = 0.0,
     shape: "Ramp" = "linear",
 ) -> "Any":
     """Return a warmup followed by `peak sqrt(timescale / (timescale + pos - warmup))`.
@@ -455,7 +462,7 @@ def inverse_sqrt(
         peak: Value at the end of the warmup: a number, or one per parameter group.
         warmup: Length of the warmup: a share of training, or a text.
         timescale: Length after which the rate has fallen by sqrt(2), likewise, above 0.
-        start: The first value, as a factor of the peak.
+        start_factor: The first value, as a factor of the peak.
         shape: Of the warmup: "linear", "cosine" or "exponential".
 
     Returns:
@@ -479,7 +486,7 @@ def inverse_sqrt(
         peak=peak,
         warmup=warmup,
         timescale=timescale,
-        start=start,
+        start_factor=start_factor,
         shape=shape,
     )
 

@@ -129,6 +129,12 @@ class Spec:
         """Return the schedule for a run of `total` steps; `run` tells what units are."""
         raise NotImplementedError
 
+    def __getattr__(self, name: str) -> "Any":
+        message = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if not name.startswith("_"):
+            message += ": `resolve(steps)` makes the Schedule that has"
+        raise AttributeError(message)
+
     def resolve(
         self,
         steps: "int | str",

@@ -58,6 +58,8 @@ class Targets:
         self.optimizer, self.steps, self._run = optimizer, steps, run
         if not isinstance(schedules, Mapping) or not schedules:
             message = f"`schedules` must map hyper-parameters to schedules, got {schedules!r}"
+            if isinstance(schedules, (Schedule, Spec)):
+                message += ': for the rate that is `{"lr": schedule}`'
             raise TypeError(message)
         self.setters = _checked_setters(setters, schedules, optimizer)
         self.parts: dict[str, list[_Part]] = {}

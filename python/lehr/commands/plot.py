@@ -62,7 +62,7 @@ def read_schedule(text: str) -> lehr.Schedule:
     return schedule
 
 
-def _value(node: ast.expr) -> Any:
+def _value(node: ast.expr) -> Any:  # noqa: PLR0911 (a return for each form)
     match node:
         case ast.Constant(value=bool() | complex()):
             pass
@@ -75,6 +75,10 @@ def _value(node: ast.expr) -> Any:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
             return _number(op, left, right)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in _NAMES:
+            return _call(getattr(lehr, name), args, keywords)
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name(id="lehr"), attr=name), args=args, keywords=keywords
+        ) if name in _NAMES:
             return _call(getattr(lehr, name), args, keywords)
         case ast.Call(func=ast.Attribute(value=of, attr=name), args=args, keywords=keywords) if (
             name in _METHODS and isinstance(schedule := _value(of), lehr.Schedule)
@@ -137,7 +141,10 @@ def plot(schedule: str, out: Path, log: bool) -> None:
     matplotlib.use("agg")
     from lehr.plotting import plot_schedule
 
-    axes = plot_schedule(read)
+    try:
+        axes = plot_schedule(read)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'SCHEDULE'") from error
     lines: Any = axes.get_lines()
     if log and min(line.get_ydata().min() for line in lines) <= 0:
         raise click.BadParameter("the schedule has values of 0 or below", param_hint="'--log'")

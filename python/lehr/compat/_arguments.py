@@ -48,3 +48,12 @@ def at_least_zero(value: Any, name: str) -> int:
         message = f"`{name}` must be at least 0, got {value}"
         raise ValueError(message)
     return count
+
+
+def not_negative(value: Any, name: str) -> float:
+    """Return a number of at least 0."""
+    found = number(value, name)
+    if found < 0:
+        message = f"`{name}` must be at least 0, got {value}"
+        raise ValueError(message)
+    return found

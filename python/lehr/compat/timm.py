@@ -18,7 +18,6 @@ Reference:
     timm 1.0.31, `timm.scheduler`.
 """
 # The names of timm, and its arguments that are only there to be taken.
-# ruff: noqa: N802, ARG001
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ from lehr import (
     polynomial,
 )
 from lehr.arguments import at_least_one
-from lehr.compat._arguments import at_least_zero, ends, number, positive
+from lehr.compat._arguments import at_least_zero, ends, not_negative, number, positive
 from lehr.compat._steps import phases
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def CosineLRScheduler(
         and Li, "k-decay: A New Method for Learning Rate Schedule", 2020.
     """
     _refuse_noise(noise_range_t)
-    low = _not_negative(lr_min, "lr_min")
+    low = not_negative(lr_min, "lr_min")
     k = positive(k_decay, "k_decay")
 
     def cosine(peak: Any) -> Schedule:
@@ -214,7 +213,7 @@ def TanhLRScheduler(
         Classification", 2018.
     """
     _refuse_noise(noise_range_t)
-    low = _not_negative(lr_min, "lr_min")
+    low = not_negative(lr_min, "lr_min")
     lower, upper = number(lb, "lb"), number(ub, "ub")
     if not -MOST_TANH <= lower < upper <= MOST_TANH:
         message = (
@@ -426,7 +425,7 @@ def PolyLRScheduler(
         Zhang and Li, "k-decay: A New Method for Learning Rate Schedule", 2020.
     """
     _refuse_noise(noise_range_t)
-    low = _not_negative(lr_min, "lr_min")
+    low = not_negative(lr_min, "lr_min")
     k, remaining = positive(k_decay, "k_decay"), positive(power, "power")
 
     def power_law(peak: Any) -> Schedule:
@@ -513,7 +512,7 @@ def WSDLRScheduler(
         Training Durations", 2024.
     """
     _refuse_noise(noise_range_t)
-    low = _not_negative(lr_min, "lr_min")
+    low = not_negative(lr_min, "lr_min")
     length = at_least_one(t_initial, "t_initial")
     last = at_least_one(decay_t, "decay_t")
     if last > length:
@@ -542,14 +541,6 @@ def _refuse_noise(noise_range_t: Any) -> None:
             f"{noise_range_t!r}"
         )
         raise ValueError(message)
-
-
-def _not_negative(value: Any, name: str) -> float:
-    found = number(value, name)
-    if found < 0:
-        message = f"`{name}` must be at least 0, got {value}"
-        raise ValueError(message)
-    return found
 
 
 def _one_of(value: Any, known: Iterable[str], name: str) -> str:
@@ -605,7 +596,7 @@ def _run(
     lr: Any, parts: Parts, warmup_t: Any, init: Any, steps: Any, *, prefix: bool, meet: bool = False
 ) -> Schedule:
     """Begin with a warmup, or with the base rate, to the base rate or `meet`ing the main curve."""
-    warmup, low = at_least_zero(warmup_t, "warmup_t"), _not_negative(init, "warmup_lr_init")
+    warmup, low = at_least_zero(warmup_t, "warmup_t"), not_negative(init, "warmup_lr_init")
     rates = ends(lr, "lr")
     if warmup:
         rest = parts if prefix else _without(parts, warmup)
@@ -636,7 +627,7 @@ def _stepped(
 ) -> Schedule:
     """Multiply at milestones, none of which is in force in the warmup or at step 0."""
     warmup, total = at_least_zero(warmup_t, "warmup_t"), at_least_one(steps, "steps")
-    low, factor = _not_negative(init, "warmup_lr_init"), _not_negative(rate, "decay_rate")
+    low, factor = not_negative(init, "warmup_lr_init"), not_negative(rate, "decay_rate")
     rates = ends(lr, "lr")
     parts: Parts = [(warmup, SchedLin(low, rates))]
     left = total - warmup

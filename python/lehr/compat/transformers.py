@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lehr import SchedCos, SchedInverseSqrt, SchedLin, SchedNo, SchedPoly, Schedule, polynomial
 from lehr.arguments import at_least_one
-from lehr.compat._arguments import at_least_zero, ends, number, positive
+from lehr.compat._arguments import at_least_zero, ends, not_negative, number, positive
 from lehr.compat._steps import phases
 from lehr.compat._torch_curves import scaled
 
@@ -479,7 +479,7 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
     length, rest = max(length, 1), max(total - warmup, 1)
     first = 1 / max(warmup, 1)
     if warmup_lr_rate is not None:
-        first = _not_negative(warmup_lr_rate, "warmup_lr_rate")
+        first = not_negative(warmup_lr_rate, "warmup_lr_rate")
     # The full rate is at the last step of the warmup, which may be its first.
     rise = (
         SchedLin(first, 1).part(0, warmup / (warmup - 1)) if warmup > 1 else SchedNo(first, first)
@@ -541,7 +541,7 @@ def get_wsd_schedule(
         Hu et al., "MiniCPM: Unveiling the Potential of Small Language Models with Scalable Training
         Strategies", 2024.
     """
-    low = _not_negative(min_lr_ratio, "min_lr_ratio")
+    low = not_negative(min_lr_ratio, "min_lr_ratio")
     warmups = {
         "linear": SchedLin(low, 1),
         "cosine": SchedCos(low, 1),
@@ -589,28 +589,20 @@ def _lengths(num_warmup_steps: Any, num_training_steps: Any, steps: Any) -> tupl
     return warmup, max(training - warmup, 0), _steps(steps, training)
 
 
-def _not_negative(value: Any, name: str) -> float:
-    found = number(value, name)
-    if found < 0:
-        message = f"`{name}` must be at least 0, got {value}"
-        raise ValueError(message)
-    return found
-
-
 def _lowest(rate: Any, min_lr: Any, min_lr_rate: Any) -> Any:
     """The lowest rate, or one a group."""
     if (min_lr is None) == (min_lr_rate is None):
         message = f"either `min_lr` or `min_lr_rate` must be given, got {min_lr} and {min_lr_rate}"
         raise ValueError(message)
     if min_lr is not None:
-        return _not_negative(min_lr, "min_lr")
-    ratio = _not_negative(min_lr_rate, "min_lr_rate")
+        return not_negative(min_lr, "min_lr")
+    ratio = not_negative(min_lr_rate, "min_lr_rate")
     return [one * ratio for one in rate] if isinstance(rate, list) else rate * ratio
 
 
 def _waves(high: Any, low: Any, cycles: Any) -> Callable[[float, float], Schedule]:
     """The part between two shares of a decay, and behind its end, of waves from the top down."""
-    halves = 2 * _not_negative(cycles, "num_cycles")
+    halves = 2 * not_negative(cycles, "num_cycles")
     return lambda first, last: SchedCos(high, low).part(halves * first, halves * last)
 
 

@@ -15,6 +15,7 @@ from lehr.arguments import integer
 from lehr.engine import SweepEngine
 from lehr.fingerprint import check_same, fingerprint
 from lehr.learner.callback import Callback, CancelFitException, CancelValidException
+from lehr.schedules import Spec
 from lehr.snapshot import Snapshot
 from lehr.spacing import Spacing
 
@@ -75,6 +76,8 @@ class ParamScheduler(Callback):
                     message = (
                         f"`scheds[{name!r}]` must be a schedule or a list of them, got {one!r}"
                     )
+                    if isinstance(one, Spec):
+                        message += ": give what its `resolve(steps)` returns"
                     raise TypeError(message)
         self.unit = unit
         self.restore = restore

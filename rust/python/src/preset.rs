@@ -46,14 +46,19 @@ fn whole(value: &Bound<'_, PyAny>, name: &str) -> PyResult<usize> {
 pub fn preset_warmup(
     schedule: &Bound<'_, PyAny>,
     length: &Bound<'_, PyAny>,
-    start: &Bound<'_, PyAny>,
+    start_factor: &Bound<'_, PyAny>,
     shape: &Bound<'_, PyAny>,
 ) -> PyResult<Schedule> {
     let schedule = one_schedule(schedule, "schedule")?;
     let ramp = choice(shape, "shape", &RAMPS)?;
-    preset::warmup(&schedule.get().0, number(length, "length")?, number(start, "start")?, ramp)
-        .or_py()
-        .map(Schedule)
+    preset::warmup(
+        &schedule.get().0,
+        number(length, "length")?,
+        number(start_factor, "start_factor")?,
+        ramp,
+    )
+    .or_py()
+    .map(Schedule)
 }
 
 /// Return the rate of a 1cycle.
@@ -146,7 +151,7 @@ pub fn preset_wsd(
     peak: &Bound<'_, PyAny>,
     warmup: &Bound<'_, PyAny>,
     decay: &Bound<'_, PyAny>,
-    start: &Bound<'_, PyAny>,
+    start_factor: &Bound<'_, PyAny>,
     end: &Bound<'_, PyAny>,
     stable: &Bound<'_, PyAny>,
     timescale: Option<&Bound<'_, PyAny>>,
@@ -155,7 +160,7 @@ pub fn preset_wsd(
     power: &Bound<'_, PyAny>,
 ) -> PyResult<Schedule> {
     let warmup = number(warmup, "warmup")?;
-    let timescale = scale(timescale, warmup)?;
+    let timescale = scale(timescale)?;
     let power = number(power, "power")?;
     let falls = [
         RAMPS[0],
@@ -167,7 +172,7 @@ pub fn preset_wsd(
     let stables = [("constant", Stable::Constant), ("rsqrt", Stable::InverseSqrt { timescale })];
     preset::wsd(&Wsd {
         peak: ends(peak, "peak")?,
-        start: number(start, "start")?,
+        start: number(start_factor, "start_factor")?,
         end: ends(end, "end")?,
         warmup,
         decay: number(decay, "decay")?,
@@ -185,7 +190,7 @@ pub fn preset_inverse_sqrt(
     peak: &Bound<'_, PyAny>,
     warmup: &Bound<'_, PyAny>,
     timescale: Option<&Bound<'_, PyAny>>,
-    start: &Bound<'_, PyAny>,
+    start_factor: &Bound<'_, PyAny>,
     shape: &Bound<'_, PyAny>,
 ) -> PyResult<Schedule> {
     let warmup = number(warmup, "warmup")?;
@@ -193,10 +198,10 @@ pub fn preset_inverse_sqrt(
     preset::wsd(&Wsd {
         end: peak.clone(),
         peak,
-        start: number(start, "start")?,
+        start: number(start_factor, "start_factor")?,
         warmup,
         decay: 0.0,
-        stable: Stable::InverseSqrt { timescale: scale(timescale, warmup)? },
+        stable: Stable::InverseSqrt { timescale: scale(timescale)? },
         warmup_ramp: choice(shape, "shape", &RAMPS)?,
         decay_ramp: Ramp::Linear,
     })
@@ -204,9 +209,9 @@ pub fn preset_inverse_sqrt(
     .map(Schedule)
 }
 
-/// The time scale of an inverse square root: the warmup's length, if none is given.
-fn scale(timescale: Option<&Bound<'_, PyAny>>, warmup: f64) -> PyResult<f64> {
-    timescale.map_or(Ok(warmup), |timescale| number(timescale, "timescale"))
+/// The time scale of an inverse square root, if one is given.
+fn scale(timescale: Option<&Bound<'_, PyAny>>) -> PyResult<Option<f64>> {
+    timescale.map(|timescale| number(timescale, "timescale")).transpose()
 }
 
 /// Return a constant that is multiplied at milestones.
@@ -236,7 +241,14 @@ pub fn preset_cyclic(
     let cycles = match (cycles, period) {
         (Some(cycles), None) => number(cycles, "cycles")?,
         (None, Some(period)) => preset::cycles_of(number(period, "period")?).or_py()?,
-        _ => return Err(PyValueError::new_err("either `cycles` or `period` must be given")),
+        (None, None) => {
+            return Err(PyValueError::new_err("either `cycles` or `period` must be given"));
+        }
+        _ => {
+            return Err(PyValueError::new_err(
+                "either `cycles` or `period` must be given, not both of them",
+            ));
+        }
     };
     let modes = [
         ("triangular", Waves::Triangular),

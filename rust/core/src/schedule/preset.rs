@@ -28,8 +28,8 @@ pub enum Stable {
     Constant,
     /// `sqrt(timescale / (timescale + pos))` of it, `pos` counted from the end of the warmup.
     InverseSqrt {
-        /// A share of training, above 0.
-        timescale: f64,
+        /// A share of training, above 0; the warmup's by default.
+        timescale: Option<f64>,
     },
 }
 
@@ -63,8 +63,19 @@ impl Ramp {
 pub fn warmup(schedule: &Schedule, length: f64, start: f64, ramp: Ramp) -> Result<Schedule> {
     share("length", length)?;
     let first = first_value(schedule)?;
-    let ramp = ramp.between(scaled(&first, factor("start", start)?), first)?;
+    let ramp = rise(&first, start, ramp)?;
     in_turn(vec![(length, ramp), (1.0 - length, schedule.clone())])
+}
+
+/// The warmup to a value, from `start` times it.
+fn rise(to: &Ends, start: f64, ramp: Ramp) -> Result<Schedule> {
+    factor("start_factor", start)?;
+    if ramp == Ramp::Exponential && start == 0.0 {
+        return Err(value_error!(
+            "`start_factor` must be above 0 for an exponential warmup, got {start:?}"
+        ));
+    }
+    ramp.between(scaled(to, start), to.clone())
 }
 
 /// 1cycle: from `peak / div` to `peak` over `pct`, and down to `peak / div / final_div`; of three
@@ -145,13 +156,27 @@ pub fn sgdr(
         (Some(0), None) => return Err(value_error!("`cycles` must be at least 1, got 0")),
         (Some(cycles), None) => growing_shares(cycles, mult, "mult")?,
         (None, Some(first)) => lengths_to_the_end(first, mult)?,
-        _ => return Err(value_error!("either `cycles` or `first` must be given")),
+        (None, None) => return Err(value_error!("either `cycles` or `first` must be given")),
+        (Some(_), Some(_)) => {
+            return Err(value_error!("either `cycles` or `first` must be given, not both of them"));
+        }
     };
     let mut done = ExactSum::default();
     let mut height = 1.0;
     let mut parts = Vec::with_capacity(lengths.len());
+    let groups = peak.groups().or(end.groups()).unwrap_or(1);
     for length in lengths {
-        let cycle = Schedule::simple(Shape::Cos, scaled(peak, height), end.clone())?;
+        let top = scaled(peak, height);
+        let cycle = Schedule::simple(Shape::Cos, top.clone(), end.clone())?;
+        let falls = |from: &Ends, group| from.get(group) >= end.get(group);
+        if let Some(group) = (0..groups).find(|&group| falls(peak, group) && !falls(&top, group)) {
+            return Err(value_error!(
+                "`decay` must leave every peak at or above `end`, got {decay:?}, a peak of {:?} and \
+                 an end of {:?}",
+                top.get(group),
+                end.get(group)
+            ));
+        }
         let left = 1.0 - done.value();
         if length > left + TINY {
             parts.push((left, cycle.part(0.0, left / length)?));
@@ -224,13 +249,21 @@ pub fn wsd(of: &Wsd) -> Result<Schedule> {
     let middle = if middle < TINY { 0.0 } else { middle };
     let mut parts = Vec::with_capacity(3);
     if of.warmup > 0.0 {
-        let start = scaled(&of.peak, factor("start", of.start)?);
-        parts.push((of.warmup, of.warmup_ramp.between(start, of.peak.clone())?));
+        parts.push((of.warmup, rise(&of.peak, of.start, of.warmup_ramp)?));
     }
     let level = match of.stable {
         Stable::Constant => of.peak.clone(),
         Stable::InverseSqrt { timescale } => {
-            let timescale = positive("timescale", timescale)?;
+            let timescale = match timescale {
+                Some(timescale) => positive("timescale", timescale)?,
+                None if of.warmup > 0.0 => of.warmup,
+                None => {
+                    return Err(value_error!(
+                        "`warmup` must be above 0 without a `timescale`, got {:?}",
+                        of.warmup
+                    ));
+                }
+            };
             scaled(&of.peak, (timescale / (timescale + middle)).sqrt())
         }
     };
@@ -239,6 +272,15 @@ pub fn wsd(of: &Wsd) -> Result<Schedule> {
         parts.push((middle, Schedule::simple(shape, of.peak.clone(), level.clone())?));
     }
     if of.decay > 0.0 {
+        let groups = of.end.groups().unwrap_or(1);
+        if of.decay_ramp == Ramp::Exponential
+            && let Some(group) = (0..groups).find(|&group| of.end.get(group) <= 0.0)
+        {
+            return Err(value_error!(
+                "`end` must be above 0 for an exponential decay, got {:?}",
+                of.end.get(group)
+            ));
+        }
         parts.push((of.decay, of.decay_ramp.between(level, of.end.clone())?));
     }
     in_turn(parts)
@@ -422,7 +464,9 @@ fn share(name: &str, value: f64) -> Result<()> {
     if (0.0..=1.0).contains(&value) {
         return Ok(());
     }
-    Err(value_error!("`{name}` must be a share of training between 0 and 1, got {value:?}"))
+    Err(value_error!(
+        "`{name}` must be a share of training between 0 and 1 (5 % is 0.05, or \"5%\"), got {value:?}"
+    ))
 }
 
 fn positive(name: &str, value: f64) -> Result<f64> {
