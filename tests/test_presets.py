@@ -237,6 +237,11 @@ SPECS = [
     lehr.cyclic(0, 1, period="4 steps"),
     lehr.piecewise([(0, 0), ("5 steps", 1), (1, 0)]),
     lehr.warmup(lehr.multistep(1, ["1 epoch"]), 0.2),
+    lehr.inverse_sqrt(1, warmup="5 steps"),
+    lehr.wsd(1, warmup="5 steps", decay=0.5, stable="rsqrt", decay_shape="exponential", end=0.1),
+    lehr.warmup(lehr.SchedLin([1, 2], 0), "5 steps", start_factor=0.1, shape="exponential"),
+    lehr.cyclic(0, 1, period="3 steps", mode="exp_range", gamma=0.5),
+    lehr.multistep(1, [0.5, "35 steps", 0.9]),
 ]
 
 

@@ -56,7 +56,8 @@ class PresetSpec(Spec):
             before = self._arguments[base][: int(place[:-1])]
             shares = [one[0] if isinstance(one, tuple) else one for one in before]
             return max((one for one in shares if not isinstance(one, str)), default=0.0)
-        return 1.0 if base in ("first", "period", "timescale") else 0.0
+        # No length at all would be wrong where another one counts on it.
+        return 1.0 if base in ("first", "period", "timescale") else 1e-13
 
     def _texts(self) -> "list[tuple[str, str]]":
         """The lengths that are texts, each with its name."""

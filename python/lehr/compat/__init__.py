@@ -24,3 +24,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"lehr.compat.{name}")
     message = f"module 'lehr.compat' has no attribute {name!r}"
     raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return __all__
