@@ -361,6 +361,58 @@ def test_a_function_in_a_schedule_that_it_refers_to_is_collected():
     assert gone() is None
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda f: f.repeat(3),
+        lambda f: combine_scheds([0.5, 0.5], [f, SchedLin(0, 1)]).repeat(2),
+        lambda f: f + f,
+        lambda f: combine_scheds([0.5, 0.5], [f, f]).reverse(),
+        lambda f: (f * f.repeat(2)).clip(0, 1),
+    ],
+)
+def test_a_function_is_collected_wherever_the_schedule_holds_it(make):
+    class Phase:
+        def __call__(self, pos):
+            return pos
+
+    phase = Phase()
+    phase.schedule = make(combine_scheds([1], [phase]))
+    gone = weakref.ref(phase)
+    del phase
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_function_that_a_living_schedule_shares_survives_the_collector():
+    """Garbage that shares a part which holds it must not count that reference as its own."""
+    code = """
+import gc
+from lehr import combine_scheds
+
+def main():
+    k = 3
+    def function(pos):
+        return pos * k
+    inner = combine_scheds([1], [function])
+    middle = inner.reverse()
+    living = middle.repeat(2)
+    class Cycle: pass
+    cycle = Cycle()
+    cycle.schedule = inner + middle
+    cycle.self = cycle
+    del inner, middle, cycle, function
+    for _ in range(3):
+        gc.collect()
+    assert living(0.25) == 1.5
+    print("ok")
+
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+
+
 def test_annealer_binds_ends_and_keeps_name_and_doc():
     assert SchedStep.__name__ == "SchedStep"
     assert SchedStep.__doc__ == "Step halfway."

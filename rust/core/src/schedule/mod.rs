@@ -9,6 +9,7 @@ mod place;
 pub mod preset;
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -117,6 +118,28 @@ struct Combined {
     /// Phases in all, and those of them that are custom.
     size: usize,
     customs: usize,
+}
+
+/// A schedule or function inside of another.
+enum Inner<'a> {
+    Schedule(&'a Schedule),
+    Custom(&'a Arc<dyn Custom>),
+}
+
+impl Inner<'_> {
+    fn address(&self) -> *const () {
+        match self {
+            Self::Schedule(schedule) => Arc::as_ptr(&schedule.0).cast(),
+            Self::Custom(custom) => Arc::as_ptr(custom).cast(),
+        }
+    }
+
+    fn references(&self) -> usize {
+        match self {
+            Self::Schedule(schedule) => Arc::strong_count(&schedule.0),
+            Self::Custom(custom) => Arc::strong_count(custom),
+        }
+    }
 }
 
 /// A phase that positions can lie in.
@@ -305,8 +328,8 @@ impl Schedule {
         }
     }
 
-    /// The custom functions that this schedule alone holds: nothing else shares them, nor any
-    /// inner schedule on the way to them. What a garbage collector may count as owned.
+    /// The custom functions that this schedule alone holds: every reference to them, and to the
+    /// inner schedules on the way, is inside of it. What a garbage collector may count as owned.
     pub fn for_each_owned_custom<E>(
         &self,
         visit: &mut impl FnMut(&dyn Custom) -> std::result::Result<(), E>,
@@ -314,25 +337,48 @@ impl Schedule {
         if Arc::strong_count(&self.0) > 1 || self.custom_count() == 0 {
             return Ok(());
         }
+        self.visit_owned(&mut HashMap::new(), visit)
+    }
+
+    /// The schedules and functions directly in it, each as often as it is held.
+    fn for_each_part(&self, mut visit: impl FnMut(Inner<'_>)) {
         match &*self.0 {
-            // The runs of a repeated schedule share it: no one of them owns it.
-            Body::Simple(_) | Body::Repeat(_) => {}
+            Body::Simple(_) => {}
             Body::Combined(combined) => {
                 for part in &combined.parts {
                     match part {
-                        Part::Schedule(schedule) => schedule.for_each_owned_custom(visit)?,
-                        Part::Custom(custom) if Arc::strong_count(custom) == 1 => visit(&**custom)?,
-                        Part::Custom(_) => {}
+                        Part::Schedule(schedule) => visit(Inner::Schedule(schedule)),
+                        Part::Custom(custom) => visit(Inner::Custom(custom)),
                     }
                 }
             }
-            Body::Made(made) => {
-                for one in &made.of {
-                    one.for_each_owned_custom(visit)?;
-                }
+            Body::Made(made) => made.of.iter().for_each(|one| visit(Inner::Schedule(one))),
+            Body::Repeat(repeat) => {
+                visit(Inner::Schedule(&repeat.of));
+                visit(Inner::Schedule(&repeat.run));
             }
         }
-        Ok(())
+    }
+
+    /// Visit what is held by nothing but parts that are visited: with the last reference that such
+    /// a part has to it, all are counted.
+    fn visit_owned<E>(
+        &self,
+        inside: &mut HashMap<*const (), usize>,
+        visit: &mut impl FnMut(&dyn Custom) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let mut result = Ok(());
+        self.for_each_part(|part| {
+            let count = inside.entry(part.address()).or_insert(0);
+            *count += 1;
+            if result.is_ok() && *count == part.references() {
+                result = match part {
+                    Inner::Schedule(schedule) => schedule.visit_owned(inside, visit),
+                    Inner::Custom(custom) => visit(&**custom),
+                };
+            }
+        });
+        result
     }
 
     /// Whether a custom function takes part.
