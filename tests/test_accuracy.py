@@ -54,7 +54,7 @@ def locate(pcts, pos):
         if edge - 1e-12 <= pos < edge:
             pos = edge
     phase = max(i for i in range(len(pcts)) if edges[i] <= pos and edges[i] < edges[i + 1])
-    if phase > 0 and pos < 1 and pos - edges[phase] <= 1e-12:
+    if edges[phase] > 0 and pos < 1 and pos - edges[phase] <= 1e-12:
         pos = edges[phase]
     low, high = mp.mpf(edges[phase]), mp.mpf(edges[phase + 1])
     return phase, (mp.mpf(pos) - low) / (high - low)
